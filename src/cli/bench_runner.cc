@@ -1,0 +1,128 @@
+// Timed prompts and answers.
+#include "cli/bench_runner.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "sample/sampler.h"
+
+namespace larder {
+
+std::uint64_t Fnv1a(const void* data, std::size_t size_bytes, std::uint64_t hash) {
+  const auto* bytes = static_cast<const unsigned char*>(data);
+  for (std::size_t i = 0; i < size_bytes; ++i) hash = (hash ^ bytes[i]) * 0x100000001b3ull;
+  return hash;
+}
+
+std::string BenchTest::Name() const {
+  const std::string name = fmt::format("{}{}", is_prompt ? "pp" : "tg", n_tokens);
+  return depth > 0 ? fmt::format("{} @ d{}", name, depth) : name;
+}
+
+BenchRunner::BenchRunner(Engine* engine, Session* session, BenchOptions options)
+    : engine_(engine), session_(session), options_(std::move(options)) {}
+
+// Random ids differ between repetitions, so that none finds its own experts waiting.
+std::vector<std::int32_t> BenchRunner::Tokens(std::int64_t first, std::int64_t n,
+                                              int repetition) const {
+  std::vector<std::int32_t> tokens;
+  const auto n_vocab = static_cast<std::uint64_t>(engine_->shape().n_vocab);
+  for (std::int64_t i = first; i < first + n; ++i) {
+    if (!options_.tokens.empty()) {
+      tokens.push_back(options_.tokens[static_cast<std::size_t>(i) % options_.tokens.size()]);
+      continue;
+    }
+    SplitMix64 random(options_.seed + static_cast<std::uint64_t>(repetition) * 1'000'003 +
+                      static_cast<std::uint64_t>(i) * 0x9e3779b97f4a7c15ull);
+    tokens.push_back(static_cast<std::int32_t>(random.NextBelow(n_vocab)));
+  }
+  return tokens;
+}
+
+Status BenchRunner::FillTo(std::int64_t depth, int repetition) {
+  session_->Clear();
+  if (depth == 0) return Status::Ok();
+  cold_ = false;
+  return session_->Append(Tokens(0, depth, repetition), LogitsFor::kNone, nullptr);
+}
+
+void BenchRunner::ResetCounts() {
+  engine_->ResetStats();
+  if (options_.counter != nullptr) options_.counter->Clear();
+}
+
+void BenchRunner::Take(BenchRepetition* repetition, std::int64_t n_tokens,
+                       std::int64_t start_us) const {
+  repetition->figures.n_tokens = n_tokens;
+  repetition->figures.n_evaluated = n_tokens;
+  repetition->figures.seconds = SecondsSince(start_us);
+  repetition->figures.experts = engine_->expert_stats();
+  repetition->figures.times = engine_->phase_times();
+  if (options_.counter != nullptr) {
+    repetition->experts_used_per_layer_min = options_.counter->LeastUsed();
+  }
+}
+
+Result<BenchRepetition> BenchRunner::RunPrompt(const BenchTest& test, int repetition) {
+  LARDER_RETURN_IF_ERROR(FillTo(test.depth, repetition));
+  const std::vector<std::int32_t> tokens = Tokens(test.depth, test.n_tokens, repetition);
+  BenchRepetition result;
+  const auto hash = [&result](std::int64_t, std::span<const float> logits) {
+    result.hash = Fnv1a(logits.data(), logits.size_bytes());
+  };
+  ResetCounts();
+  const std::int64_t start_us = NowUs();
+  LARDER_RETURN_IF_ERROR(session_->Append(tokens, LogitsFor::kLastToken, hash));
+  Take(&result, test.n_tokens, start_us);
+  return result;
+}
+
+Result<BenchRepetition> BenchRunner::RunAnswer(const BenchTest& test, int repetition) {
+  LARDER_RETURN_IF_ERROR(FillTo(test.depth, repetition));
+  const bool is_fed = !options_.tokens.empty();
+  const std::vector<std::int32_t> fed = Tokens(test.depth, is_fed ? test.n_tokens : 1, repetition);
+  SamplerParams params;
+  params.temperature = is_fed ? 0 : 1;
+  params.seed = options_.seed + static_cast<std::uint64_t>(repetition);
+  Sampler sampler(params);
+  BenchRepetition result;
+  result.hash = Fnv1a(nullptr, 0);
+  std::int32_t next = fed[0];
+  const auto sample = [&](std::int64_t, std::span<const float> logits) {
+    next = sampler.Sample(logits);
+  };
+  ResetCounts();
+  const std::int64_t start_us = NowUs();
+  for (std::int64_t i = 0; i < test.n_tokens; ++i) {
+    if (options_.interrupted && options_.interrupted()) return Cancelled("stopped");
+    const std::int32_t token = is_fed ? fed[static_cast<std::size_t>(i)] : next;
+    const std::int64_t token_start_us = NowUs();
+    LARDER_RETURN_IF_ERROR(session_->Append({&token, 1}, LogitsFor::kLastToken, sample));
+    result.token_seconds.push_back(SecondsSince(token_start_us));
+    result.hash = Fnv1a(&next, sizeof(next), result.hash);
+  }
+  Take(&result, test.n_tokens, start_us);
+  return result;
+}
+
+Result<std::vector<BenchRepetition>> BenchRunner::Run(const BenchTest& test) {
+  std::vector<BenchRepetition> repetitions;
+  for (int i = 0; i < options_.n_repetitions; ++i) {
+    if (options_.on_start) {
+      options_.on_start(
+          fmt::format("{}, repetition {} of {}", test.Name(), i + 1, options_.n_repetitions));
+    }
+    const bool cold = cold_ && test.depth == 0;
+    LARDER_ASSIGN_OR_RETURN(BenchRepetition repetition,
+                            test.is_prompt ? RunPrompt(test, i) : RunAnswer(test, i));
+    repetition.cold = cold;
+    cold_ = false;
+    repetitions.push_back(std::move(repetition));
+  }
+  return repetitions;
+}
+
+}  // namespace larder

@@ -1,0 +1,120 @@
+// Options to EngineOptions.
+#include "cli/engine_flags.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <utility>
+
+#include "base/size.h"
+#include "cli/command.h"
+#include "cli/demo_model.h"
+#include "cli/output.h"
+#include "cli/progress.h"
+
+namespace larder {
+
+void AddEngineFlags(CLI::App* app, EngineFlags* flags) {
+  app->add_option("-m,--model", flags->model,
+                  "GGUF file, the first part of a split one; default: "
+                  "the demo model")
+      ->type_name("FILE");
+  app->add_option("--memory", flags->memory,
+                  "budget of the whole process, such as 8G; default: from what is available")
+      ->type_name("SIZE");
+  app->add_option("--ctx", flags->context_tokens,
+                  "positions to keep; default: the model's own, at most 4096")
+      ->type_name("N")
+      ->check(WholeNumber(1));
+  app->add_option("--threads", flags->n_threads, "default: the CPUs this process may use")
+      ->type_name("N")
+      ->check(WholeNumber(1));
+  app->add_option("--batch", flags->batch_tokens, "prompt tokens at once; default: from the budget")
+      ->type_name("N")
+      ->check(WholeNumber(1));
+  app->add_option("--experts", flags->n_used,
+                  "experts per token; other than the model's own changes the answer")
+      ->type_name("K")
+      ->check(WholeNumber(1));
+  app->add_option("--io", flags->io, "how the disk is read: auto, uring or threads")
+      ->type_name("MODE");
+  app->add_option("--io-depth", flags->io_depth, "reads in flight, 16 by default")
+      ->type_name("N")
+      ->check(WholeNumber(1));
+  app->add_option("--io-throttle", flags->throttle,
+                  "reads at most SIZE per second, as a slower disk would")
+      ->type_name("SIZE");
+}
+
+Status CheckAtLeast(const char* option, std::int64_t value, std::int64_t least) {
+  if (value >= least) return Status::Ok();
+  return InvalidArgument("{} must be at least {}, not {}", option, least, value);
+}
+
+namespace {
+
+// No error: swap and a growing machine are the user's to judge.
+void WarnAboveMachine(std::uint64_t budget_bytes) {
+  const std::int64_t n_pages = sysconf(_SC_PHYS_PAGES);
+  const std::int64_t page_bytes = sysconf(_SC_PAGESIZE);
+  if (n_pages <= 0 || page_bytes <= 0) return;
+  const auto machine_bytes = static_cast<std::uint64_t>(n_pages * page_bytes);
+  if (budget_bytes <= machine_bytes) return;
+  PrintTo(stderr, "larder: --memory {} is more than the {} of this machine\n",
+          FormatBytes(budget_bytes), FormatBytes(machine_bytes));
+}
+
+}  // namespace
+
+Result<EngineOptions> MakeEngineOptions(const EngineFlags& flags) {
+  EngineOptions options;
+  LARDER_RETURN_IF_ERROR(CheckAtLeast("--ctx", flags.context_tokens, 0));
+  LARDER_RETURN_IF_ERROR(CheckAtLeast("--threads", flags.n_threads, 0));
+  LARDER_RETURN_IF_ERROR(CheckAtLeast("--batch", flags.batch_tokens, 0));
+  LARDER_RETURN_IF_ERROR(CheckAtLeast("--experts", flags.n_used, 0));
+  LARDER_RETURN_IF_ERROR(CheckAtLeast("--io-depth", flags.io_depth, 1));
+  if (flags.n_threads > 1024) return InvalidArgument("--threads must be at most 1024");
+  if (!flags.memory.empty()) {
+    Result<std::uint64_t> budget_bytes = ParseSize(flags.memory);
+    if (!budget_bytes.ok()) return budget_bytes.status().WithContext("--memory");
+    options.memory_budget_bytes = *budget_bytes;
+    WarnAboveMachine(*budget_bytes);
+  }
+  if (!flags.throttle.empty()) {
+    Result<std::uint64_t> rate_bytes = ParseSize(flags.throttle);
+    if (!rate_bytes.ok()) return rate_bytes.status().WithContext("--io-throttle");
+    options.throttle_bytes_per_second = static_cast<double>(*rate_bytes);
+  }
+  LARDER_ASSIGN_OR_RETURN(options.io_mode, ParseIoMode(flags.io));
+  LARDER_ASSIGN_OR_RETURN(options.model_path, ResolveModel(flags.model));
+  options.context_tokens = flags.context_tokens;
+  options.n_threads = flags.n_threads;
+  options.max_batch = flags.batch_tokens;
+  options.n_used = flags.n_used;
+  options.io_depth = flags.io_depth;
+  return options;
+}
+
+Result<std::unique_ptr<Engine>> LoadEngine(EngineOptions options) {
+  ProgressLine progress("loading", ProgressLine::Unit::kBytes);
+  options.on_progress = [&progress](std::uint64_t done_bytes, std::uint64_t total_bytes) {
+    progress.Update(done_bytes, total_bytes);
+  };
+  Result<std::unique_ptr<Engine>> engine = Engine::Load(options);
+  progress.Erase();
+  if (!engine.ok()) return engine;
+  PrintTo(stderr, "larder: {}\n", (*engine)->plan().Describe());
+  const ModelShape& shape = (*engine)->shape();
+  const Result<std::uint64_t> own =
+      (*engine)->metadata().GetUint(shape.architecture + ".expert_used_count");
+  if (own.ok() && *own != static_cast<std::uint64_t>(shape.n_used)) {
+    PrintTo(stderr,
+            "larder: {} experts per token instead of the model's {}: answers are not the "
+            "model's own\n",
+            shape.n_used, *own);
+  }
+  return engine;
+}
+
+}  // namespace larder

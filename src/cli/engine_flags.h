@@ -1,0 +1,41 @@
+// The options every command that loads a model shares, and loading with a progress line. One
+// thread.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/status.h"
+#include "engine/engine.h"
+
+namespace larder {
+
+struct EngineFlags {
+  std::string model;
+  std::string memory;
+  std::int64_t context_tokens = 0;
+  int n_threads = 0;
+  std::int64_t batch_tokens = 0;
+  int n_used = 0;
+  std::string io = "auto";
+  int io_depth = 16;
+  std::string throttle;
+};
+
+/// Adds -m --memory --ctx --threads --batch --experts --io --io-depth --io-throttle.
+void AddEngineFlags(CLI::App* app, EngineFlags* flags);
+
+/// Checks what was given and finds the demo model when no -m was. kInvalidArgument names the
+/// option.
+Result<EngineOptions> MakeEngineOptions(const EngineFlags& flags);
+
+/// Engine::Load with a progress line; then says on stderr how the budget is spent (one line), and,
+/// when fewer or more experts than the model's own are used, that the answer changes.
+Result<std::unique_ptr<Engine>> LoadEngine(EngineOptions options);
+
+/// kInvalidArgument "--name must be at least X, not Y" when below.
+Status CheckAtLeast(const char* option, std::int64_t value, std::int64_t least);
+
+}  // namespace larder

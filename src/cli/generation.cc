@@ -1,0 +1,45 @@
+// Prompt, sample, append, until the end.
+#include "cli/generation.h"
+
+namespace larder {
+
+const char* StopReasonName(StopReason reason) {
+  switch (reason) {
+    case StopReason::kEndOfGeneration:
+      return "end";
+    case StopReason::kLength:
+      return "length";
+    case StopReason::kContextFull:
+      return "context";
+    case StopReason::kInterrupted:
+      return "interrupted";
+  }
+  return "";
+}
+
+Result<StopReason> Generate(Session& session, const Tokenizer* tokenizer,
+                            const std::vector<std::int32_t>& prompt,
+                            const GenerationOptions& options) {
+  std::vector<float> logits;
+  const auto keep = [&logits](std::int64_t, std::span<const float> row) {
+    logits.assign(row.begin(), row.end());
+  };
+  LARDER_RETURN_IF_ERROR(session.Append(prompt, LogitsFor::kLastToken, keep, options.on_prompt));
+  if (options.on_prompt_done) options.on_prompt_done();
+  Sampler sampler(options.sampler);
+  for (std::int64_t n_made = 0; n_made < options.max_tokens;) {
+    if (options.interrupted && options.interrupted()) return StopReason::kInterrupted;
+    const std::int32_t token = sampler.Sample(logits);
+    const bool ends = tokenizer != nullptr && tokenizer->IsEndOfGeneration(token);
+    if (ends && !options.ignore_eos) return StopReason::kEndOfGeneration;
+    LARDER_RETURN_IF_ERROR(options.on_token(token));
+    if (++n_made == options.max_tokens) break;
+    if (session.n_tokens() >= session.capacity()) return StopReason::kContextFull;
+    const Status appended = session.Append({&token, 1}, LogitsFor::kLastToken, keep);
+    if (appended.code() == StatusCode::kCancelled) return StopReason::kInterrupted;
+    LARDER_RETURN_IF_ERROR(appended);
+  }
+  return StopReason::kLength;
+}
+
+}  // namespace larder

@@ -1,0 +1,40 @@
+// The loop that makes an answer: prompt, then token by token until it ends. Shared by the commands
+// that generate. One thread; borrows the engine's session.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "engine/session.h"
+#include "sample/sampler.h"
+
+namespace larder {
+
+enum class StopReason { kEndOfGeneration, kLength, kContextFull, kInterrupted };
+
+const char* StopReasonName(StopReason reason);
+
+struct GenerationOptions {
+  std::int64_t max_tokens = 0;
+  bool ignore_eos = false;
+  SamplerParams sampler;
+  /// Prompt tokens done so far.
+  std::function<void(std::int64_t n_done)> on_prompt;
+  /// After the prompt, before the first token.
+  std::function<void()> on_prompt_done;
+  /// Each token of the answer as it is chosen, without the one that ends it. A failure ends the
+  /// answer and is Generate's.
+  std::function<Status(std::int32_t token)> on_token;
+  std::function<bool()> interrupted;
+};
+
+/// Appends the prompt and generates. `tokenizer` says which tokens end an answer; null: none does.
+/// Failures are Session::Append's; kCancelled only when the prompt was interrupted.
+Result<StopReason> Generate(Session& session, const Tokenizer* tokenizer,
+                            const std::vector<std::int32_t>& prompt,
+                            const GenerationOptions& options);
+
+}  // namespace larder

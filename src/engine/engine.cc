@@ -1,0 +1,194 @@
+// Loading: headers, tokenizer, plan, dense weights, slots.
+#include "engine/engine.h"
+
+#include <malloc.h>
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/size.h"
+#include "engine/engine_impl.h"
+#include "engine/memory_plan.h"
+#include "engine/session.h"
+#include "io/test_readers.h"
+
+namespace larder {
+
+namespace {
+
+constexpr std::int64_t kDefaultContextTokens = 4096;
+
+// Reads the tokenizer and lets go of its arrays in the metadata, which it has copied.
+void TakeTokenizer(GgufModel* file, std::unique_ptr<Tokenizer>* tokenizer, Status* status) {
+  Result<std::unique_ptr<Tokenizer>> made = Tokenizer::FromMetadata(file->metadata);
+  if (made.ok()) {
+    *tokenizer = std::move(made).value();
+  } else {
+    *status = made.status();
+  }
+  for (const char* key : {"tokenizer.ggml.tokens", "tokenizer.ggml.merges", "tokenizer.ggml.scores",
+                          "tokenizer.ggml.token_type"}) {
+    file->metadata.Erase(key);
+  }
+  malloc_trim(0);
+}
+
+Result<std::unique_ptr<AsyncReader>> MakeReader(const EngineOptions& options) {
+  LARDER_ASSIGN_OR_RETURN(std::unique_ptr<AsyncReader> reader,
+                          MakeAsyncReader({options.io_mode, options.io_depth}));
+  if (options.throttle_bytes_per_second > 0) {
+    reader = MakeThrottlingReader(std::move(reader), options.throttle_bytes_per_second);
+  }
+  if (options.wrap_reader) reader = options.wrap_reader(std::move(reader));
+  return reader;
+}
+
+Result<std::int64_t> ChooseContext(const EngineOptions& options, const ModelShape& shape) {
+  if (options.context_tokens > shape.context_length) {
+    return InvalidArgument("--ctx {} is more than the {} positions this model was made for",
+                           options.context_tokens, shape.context_length);
+  }
+  if (options.context_tokens > 0) return options.context_tokens;
+  return std::min(shape.context_length, kDefaultContextTokens);
+}
+
+MemoryRequest RequestOf(const EngineOptions& options, const Model& model,
+                        std::int64_t context_tokens, int n_threads) {
+  return {.model = &model,
+          .process_bytes = ResidentBytes(),
+          .available_bytes = AvailableMemoryBytes(),
+          .context_tokens = context_tokens,
+          .max_batch = std::min(options.max_batch, context_tokens),
+          .n_threads = n_threads,
+          .budget_given = options.memory_budget_bytes.has_value(),
+          .budget_bytes = options.memory_budget_bytes.value_or(0)};
+}
+
+}  // namespace
+
+std::string EnginePlan::Describe() const {
+  const double share = slots.n_records == 0 ? 1.0
+                                            : static_cast<double>(slots.n_slots) /
+                                                  static_cast<double>(slots.n_records);
+  return fmt::format(
+      "{} ({}): budget {}{}, dense {}, state {}, scratch {}, {} expert slots of {} ({:.1f} %, "
+      "waste "
+      "{:.1f} %), batch {}, context {}, reader {} ({}), {} threads, {}",
+      mode, mode_reason, FormatBytes(budget_bytes), budget_given ? "" : " (chosen)",
+      FormatBytes(dense_bytes), FormatBytes(state_bytes), FormatBytes(scratch_bytes), slots.n_slots,
+      slots.n_records, 100 * share, 100 * slots.waste_share, max_batch, context_tokens, reader,
+      direct_reads ? "direct" : "page cache", n_threads, IsaName(isa));
+}
+
+namespace {
+
+Status LoadWeights(const EngineOptions& options, Engine::Impl* impl);
+
+}  // namespace
+
+Result<std::unique_ptr<Engine>> Engine::Load(const EngineOptions& options) {
+  auto impl = std::make_unique<Impl>();
+  LARDER_ASSIGN_OR_RETURN(impl->file, OpenGguf(options.model_path));
+  LARDER_ASSIGN_OR_RETURN(impl->model, MakeModel(impl->file, {.n_used = options.n_used}));
+  TakeTokenizer(&impl->file, &impl->tokenizer, &impl->tokenizer_status);
+  LARDER_ASSIGN_OR_RETURN(const Isa isa, ChooseIsa());
+  const int n_threads = options.n_threads > 0 ? options.n_threads : UsableCpuCount();
+  impl->pool = std::make_unique<ThreadPool>(n_threads);
+  LARDER_ASSIGN_OR_RETURN(impl->reader, MakeReader(options));
+  LARDER_ASSIGN_OR_RETURN(const std::int64_t context_tokens,
+                          ChooseContext(options, impl->model->shape()));
+  LARDER_ASSIGN_OR_RETURN(impl->plan,
+                          PlanMemory(RequestOf(options, *impl->model, context_tokens, n_threads)));
+  impl->plan.reader = impl->reader->name();
+  impl->plan.n_threads = n_threads;
+  impl->plan.isa = isa;
+  LARDER_RETURN_IF_ERROR(LoadWeights(options, impl.get()));
+  return std::unique_ptr<Engine>(new Engine(std::move(impl)));
+}
+
+namespace {
+
+Result<std::unique_ptr<RowStore>> MakeEmbedding(Engine::Impl* impl) {
+  const TensorInfo& tensor = *impl->model->layout().embedding;
+  if (!impl->plan.embedding_streams) {
+    return MakeResidentRowStore(impl->dense.weights.Get(tensor.name));
+  }
+  const SlabLayout rows = {.file_index = tensor.file_index,
+                           .offset = tensor.offset,
+                           .size_bytes = tensor.size_bytes,
+                           .dtype = tensor.dtype,
+                           .n_rows = tensor.dims[1],
+                           .n_cols = tensor.dims[0]};
+  return MakeStreamedRowStore(&impl->file.tensors, rows, impl->reader.get(),
+                              impl->plan.direct_reads, impl->plan.max_batch);
+}
+
+Status LoadWeights(const EngineOptions& options, Engine::Impl* impl) {
+  const EnginePlan& plan = impl->plan;
+  const ModelLayout& layout = impl->model->layout();
+  LARDER_ASSIGN_OR_RETURN(
+      impl->dense, LoadDense(impl->file.tensors, ResidentTensors(layout, plan.embedding_streams),
+                             impl->reader.get(), plan.direct_reads, options.on_progress));
+  LARDER_RETURN_IF_ERROR(impl->model->Bind(impl->dense.weights, plan.max_batch));
+  LARDER_ASSIGN_OR_RETURN(impl->embedding, MakeEmbedding(impl));
+  LARDER_ASSIGN_OR_RETURN(impl->experts,
+                          ExpertStore::Create(&layout.bank, impl->reader.get(),
+                                              {.slot_budget_bytes = plan.slots.total_bytes,
+                                               .direct = plan.direct_reads}));
+  impl->experts->Prefault(impl->pool.get());
+  LARDER_ASSIGN_OR_RETURN(impl->ops,
+                          MakeCpuOps(plan.isa, impl->pool.get(),
+                                     impl->model->ops_limits(plan.max_batch, plan.context_tokens)));
+  const std::int64_t n_rows = LogitRows(plan.max_batch);
+  const std::int64_t n_vocab = impl->model->shape().n_vocab;
+  LARDER_ASSIGN_OR_RETURN(
+      impl->logits_memory,
+      PageBuffer::Allocate(static_cast<std::size_t>(n_rows * n_vocab) * sizeof(float), false));
+  impl->logits = {reinterpret_cast<float*>(impl->logits_memory.data()), n_rows, n_vocab};
+  return Status::Ok();
+}
+
+}  // namespace
+
+Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Engine::~Engine() { LARDER_CHECK(!impl_->session_alive); }
+
+const EnginePlan& Engine::plan() const { return impl_->plan; }
+const ModelShape& Engine::shape() const { return impl_->model->shape(); }
+const ModelLayout& Engine::layout() const { return impl_->model->layout(); }
+const Metadata& Engine::metadata() const { return impl_->file.metadata; }
+
+Result<const Tokenizer*> Engine::tokenizer() const {
+  if (impl_->tokenizer == nullptr) return impl_->tokenizer_status;
+  return static_cast<const Tokenizer*>(impl_->tokenizer.get());
+}
+
+const ExpertStats& Engine::expert_stats() const { return impl_->experts->stats(); }
+const PhaseTimes& Engine::phase_times() const { return impl_->times; }
+
+void Engine::ResetStats() {
+  impl_->experts->ResetStats();
+  impl_->times = PhaseTimes();
+}
+
+void Engine::SetRouting(RoutingSource* source) { impl_->routing = source; }
+
+Result<std::unique_ptr<Session>> Engine::NewSession() {
+  LARDER_CHECK(!impl_->session_alive);
+  LARDER_ASSIGN_OR_RETURN(SessionState state, SessionState::Allocate(impl_->model->state_shape(),
+                                                                     impl_->plan.context_tokens));
+  return std::unique_ptr<Session>(new Session(impl_.get(), std::move(state)));
+}
+
+Result<std::uint64_t> SmallestBudget(const std::string& model_path) {
+  LARDER_ASSIGN_OR_RETURN(GgufModel file, OpenGguf(model_path));
+  LARDER_ASSIGN_OR_RETURN(const std::unique_ptr<Model> model, MakeModel(file, {}));
+  std::unique_ptr<Tokenizer> tokenizer;  // alive while the process is measured
+  Status tokenizer_status;
+  TakeTokenizer(&file, &tokenizer, &tokenizer_status);
+  LARDER_ASSIGN_OR_RETURN(const std::int64_t context_tokens, ChooseContext({}, model->shape()));
+  return SmallestBudgetOf(RequestOf({}, *model, context_tokens, UsableCpuCount()));
+}
+
+}  // namespace larder

@@ -1,0 +1,101 @@
+// Engine: a loaded model inside a memory budget. Owns the file, the dense weights, the expert
+// store, the reader, the pool and the tokenizer; immutable for its callers after Load. Sessions
+// borrow it. One thread at a time may run a session of an engine.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/isa.h"
+#include "base/status.h"
+#include "experts/expert_store.h"
+#include "format/gguf_reader.h"
+#include "io/async_reader.h"
+#include "models/model.h"
+#include "text/tokenizer.h"
+
+namespace larder {
+
+struct EngineOptions {
+  std::string model_path;
+  std::optional<std::uint64_t> memory_budget_bytes;  // absent: from what is available
+  std::int64_t context_tokens = 0;                   // 0: the model's own, at most 4096
+  int n_threads = 0;                                 // 0: the CPUs this process may use
+  std::int64_t max_batch = 0;                        // prompt tokens at once; 0: from the budget
+  int n_used = 0;                                    // experts per token; 0: the model's own
+  IoMode io_mode = IoMode::kAuto;
+  int io_depth = 16;
+  double throttle_bytes_per_second = 0;  // 0: no limit
+  /// Called while loading with bytes done and in all.
+  std::function<void(std::uint64_t done_bytes, std::uint64_t total_bytes)> on_progress;
+  /// Wraps the reader, for fault injection in tests.
+  std::function<std::unique_ptr<AsyncReader>(std::unique_ptr<AsyncReader>)> wrap_reader;
+};
+
+/// How the budget is spent and how the run will go; all sizes in bytes.
+struct EnginePlan {
+  std::uint64_t budget_bytes = 0;
+  bool budget_given = false;
+  std::uint64_t smallest_budget_bytes = 0;
+  std::uint64_t process_bytes = 0;  // program, tokenizer, stacks, page tables
+  std::uint64_t dense_bytes = 0;
+  std::uint64_t state_bytes = 0;
+  std::uint64_t scratch_bytes = 0;
+  SlotPlan slots;
+  std::int64_t max_batch = 0;
+  std::int64_t context_tokens = 0;
+  bool embedding_streams = false;
+  bool direct_reads = false;
+  std::string mode;  // "streams", "everything fits"
+  std::string mode_reason;
+  std::string reader;
+  int n_threads = 0;
+  Isa isa = Isa::kScalar;
+
+  /// One line: mode, budget, slots, share of experts that fits, reader, threads, instruction set.
+  std::string Describe() const;
+};
+
+class Session;
+
+class Engine {
+ public:
+  /// Reads headers and dense weights. kOutOfMemory names the smallest budget that works.
+  static Result<std::unique_ptr<Engine>> Load(const EngineOptions& options);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  const EnginePlan& plan() const;
+  const ModelShape& shape() const;
+  const ModelLayout& layout() const;
+  const Metadata& metadata() const;
+  /// The file's tokenizer, or why there is none that works.
+  Result<const Tokenizer*> tokenizer() const;
+
+  const ExpertStats& expert_stats() const;
+  const PhaseTimes& phase_times() const;
+  void ResetStats();
+
+  /// Replaces the router until called with nullptr; `source` outlives its use.
+  void SetRouting(RoutingSource* source);
+
+  /// The one session that the budget holds; a second while the first lives is a bug.
+  Result<std::unique_ptr<Session>> NewSession();
+
+  struct Impl;  // engine_impl.h, for this room only
+
+ private:
+  friend class Session;
+  explicit Engine(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+/// What `larder inspect` prints without loading: the smallest budget for default settings.
+Result<std::uint64_t> SmallestBudget(const std::string& model_path);
+
+}  // namespace larder

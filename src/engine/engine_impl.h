@@ -1,0 +1,35 @@
+// What an Engine holds; private to this room. Members are destroyed bottom up: users before what
+// they use.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "base/thread_pool.h"
+#include "engine/dense_loader.h"
+#include "engine/engine.h"
+#include "experts/row_store.h"
+#include "kernels/cpu_ops.h"
+
+namespace larder {
+
+struct Engine::Impl {
+  EnginePlan plan;
+  GgufModel file;
+  std::unique_ptr<Model> model;
+  std::unique_ptr<Tokenizer> tokenizer;
+  Status tokenizer_status;
+  std::unique_ptr<ThreadPool> pool;
+  std::unique_ptr<AsyncReader> reader;
+  DenseArena dense;
+  std::unique_ptr<RowStore> embedding;
+  std::unique_ptr<ExpertStore> experts;
+  std::unique_ptr<Ops> ops;
+  PageBuffer logits_memory;  // [LogitRows, n_vocab]
+  Matrix logits;
+  RoutingSource* routing = nullptr;
+  PhaseTimes times;
+  bool session_alive = false;
+};
+
+}  // namespace larder

@@ -1,0 +1,55 @@
+// Session: one timeline of tokens on an engine. Mutable, one thread.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <span>
+
+#include "base/status.h"
+#include "engine/engine.h"
+
+namespace larder {
+
+enum class LogitsFor { kNone, kLastToken, kAllTokens };
+
+class Session {
+ public:
+  /// Receives logits [n_vocab] of the token at `position`; they are valid during the call.
+  using LogitsSink = std::function<void(std::int64_t position, std::span<const float> logits)>;
+  /// Tokens of this call done so far, layers of a batch counted in part.
+  using Progress = std::function<void(std::int64_t n_done)>;
+
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  /// Appends tokens (a prompt or one answer token), in batches of the plan's size, and gives the
+  /// logits asked for, in order. kInvalidArgument: a token id out of range (named), nothing
+  /// appended; a full context says how many positions there are. kIoError and kCancelled leave the
+  /// session broken: only Clear works then.
+  Status Append(std::span<const std::int32_t> tokens, LogitsFor which, const LogitsSink& sink,
+                const Progress& progress = nullptr);
+
+  std::int64_t n_tokens() const;
+  std::int64_t capacity() const;
+
+  /// Makes a running Append stop within one layer's time; callable from a signal handler.
+  void Cancel() { cancelled_.store(true, std::memory_order_relaxed); }
+
+  /// Back to an empty timeline.
+  void Clear();
+
+ private:
+  friend class Engine;
+  explicit Session(Engine::Impl* engine, SessionState state);
+  Status AppendBatch(std::span<const std::int32_t> tokens, LogitsFor which, const LogitsSink& sink,
+                     FunctionRef<void(int n_layers_done)> on_layer);
+
+  Engine::Impl* engine_;
+  SessionState state_;
+  std::atomic<bool> cancelled_{false};
+  bool broken_ = false;
+};
+
+}  // namespace larder

@@ -1,0 +1,137 @@
+// ExpertStore: the cache of expert slots. Slots are allocated once; a request pins what is
+// resident, submits reads for what is not, and yields experts as they become ready, in waves no
+// larger than the slots. One engine thread calls it; reads run in the AsyncReader.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "base/thread_pool.h"
+#include "experts/expert_bank.h"
+#include "io/async_reader.h"
+
+namespace larder {
+
+class ExpertStore;
+
+/// A pinned resident expert. Move-only; unpins when destroyed. Must not outlive its store.
+class ExpertHandle {
+ public:
+  ExpertHandle() = default;
+  ExpertHandle(ExpertHandle&& other) noexcept;
+  ExpertHandle& operator=(ExpertHandle&& other) noexcept;
+  ExpertHandle(const ExpertHandle&) = delete;
+  ExpertHandle& operator=(const ExpertHandle&) = delete;
+  ~ExpertHandle();
+
+  int expert() const { return expert_; }
+  const ExpertWeights& weights() const { return weights_; }
+
+ private:
+  friend class ExpertStore;
+  ExpertStore* store_ = nullptr;
+  int pool_ = 0;
+  int slot_ = 0;
+  int expert_ = 0;
+  ExpertWeights weights_;
+};
+
+struct ExpertStats {
+  std::uint64_t n_hits = 0;           // requested and resident
+  std::uint64_t n_misses = 0;         // requested and read
+  std::uint64_t bytes_read = 0;       // of the disk, alignment included
+  std::uint64_t bytes_requested = 0;  // of expert records asked for, resident or not
+  std::uint64_t n_reads = 0;
+  std::uint64_t n_retries = 0;
+  std::int64_t stall_us = 0;         // Next() had nothing ready and waited
+  std::int64_t read_busy_us = 0;     // at least one read was in flight
+  std::int64_t read_latency_us = 0;  // summed over reads
+};
+
+struct ExpertStoreOptions {
+  std::uint64_t slot_budget_bytes = 0;  // all slots together stay within this
+  bool direct = true;                   // O_DIRECT; else through the page cache
+  bool drop_cached = false;             // with !direct: drop each record's pages after its read
+  int max_read_retries = 3;
+  std::int64_t retry_backoff_us = 2000;  // doubled at each retry
+};
+
+/// Size classes: layers whose records have one aligned size (within 3 %) share slots.
+struct SlotPlan {
+  struct Class {
+    std::uint64_t slot_bytes = 0;
+    std::int64_t n_records = 0;  // that use this class in the whole model
+    std::int64_t n_slots = 0;
+  };
+  std::vector<Class> classes;
+  std::uint64_t total_bytes = 0;
+  std::uint64_t overhead_bytes = 0;  // the store's own tables, beside total_bytes
+  std::int64_t n_slots = 0;
+  std::int64_t n_records = 0;
+  bool holds_all = false;
+  double waste_share = 0;  // bytes of slots that no record uses, of all
+};
+
+/// How `slot_budget_bytes` would be cut into slots, without allocating. kOutOfMemory when it is
+/// below MinimumSlotBytes.
+Result<SlotPlan> PlanSlots(const ExpertBank& bank, std::uint64_t slot_budget_bytes);
+/// n_used slots of every size class: the least a token needs.
+std::uint64_t MinimumSlotBytes(const ExpertBank& bank);
+/// Slots for every expert of the model.
+std::uint64_t MaximumSlotBytes(const ExpertBank& bank);
+
+class ExpertStore {
+ public:
+  /// `bank` and `reader` outlive the store.
+  static Result<std::unique_ptr<ExpertStore>> Create(const ExpertBank* bank, AsyncReader* reader,
+                                                     const ExpertStoreOptions& options);
+  ~ExpertStore();
+  /// Makes all slots resident, on all threads of the pool, so that neither the first prompt pays
+  /// for zeroing pages nor memory turns out to be missing later. Optional; before the first
+  /// request.
+  void Prefault(ThreadPool* pool);
+  ExpertStore(const ExpertStore&) = delete;
+  ExpertStore& operator=(const ExpertStore&) = delete;
+
+  /// Begins the request for distinct `experts` of one layer, submitting the reads of all misses
+  /// that find a slot at once, in file order (expert by expert, so that the first is whole soon).
+  /// An unfinished previous request is a bug. Fails only when the reader is broken.
+  Status Request(int layer, std::span<const std::int32_t> experts);
+
+  /// Experts of the request not yet handed out.
+  std::size_t n_pending() const;
+
+  /// Adds to `ready` between 1 and `max_experts` experts that are in memory: first all residents,
+  /// then those whose reads completed, waiting only when there is none. Before it waits, reads of
+  /// later experts are submitted into slots whose handles were given back. While experts wait for
+  /// a slot, a call hands out at most MaxWave(layer), so that a caller who gives a wave back before
+  /// it asks for the next has reads in flight while it computes. Holding handles of every slot
+  /// while experts still wait for one is a bug. A read that fails after its retries cancels the
+  /// request and is returned; the store stays consistent. Does nothing when none is pending.
+  Status Next(std::size_t max_experts, std::vector<ExpertHandle>* ready);
+
+  /// Half the slots that `layer` can use, at least 1: what one wave of a prompt may hold.
+  std::size_t MaxWave(int layer) const;
+
+  /// Gives up the current request: waits for its reads in flight.
+  void Cancel();
+
+  const SlotPlan& plan() const;
+  const ExpertStats& stats() const;
+  void ResetStats();
+  bool IsResident(int layer, int expert) const;
+
+ private:
+  friend class ExpertHandle;
+  void Unpin(int pool, int slot);
+  struct Impl;
+  explicit ExpertStore(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace larder

@@ -1,0 +1,71 @@
+// The kernel table for AVX2, FMA and F16C.
+#include <bit>
+#include <cstring>
+#include <type_traits>
+
+#include "kernels/kernel_table.h"
+#include "tensor/blocks.h"
+#include "tensor/integer_block.h"
+
+#if LARDER_X86
+#include <immintrin.h>
+
+LARDER_TARGET_BEGIN(LARDER_AVX2_FEATURES)
+namespace larder {
+namespace {
+
+constexpr int kAttnRows = 2;
+constexpr int kAttnPositions = 2;
+constexpr int kAttnValueVecs = 2;
+constexpr int kFloatRows = 2;
+constexpr int kFloatTokens = 2;
+
+// In this order: later bodies use earlier ones.
+// clang-format off
+#include "kernels/vec_avx2.inc"
+#include "kernels/math_body.inc"
+#include "kernels/row_body.inc"
+#include "kernels/state_body.inc"
+#include "kernels/float_matmul_body.inc"
+#include "kernels/unpacked_body.inc"
+#include "kernels/block_kinds.inc"
+#include "kernels/tile_avx2.inc"
+#include "kernels/tile_body.inc"
+// clang-format on
+
+void MatMulQuantized(const MatMulTask& task) {
+  switch (task.dtype) {
+    case DType::kQ8_0:
+      return MultiplyAll<BlockQ8_0>(task);
+    case DType::kQ4_0:
+      return MultiplyAll<BlockQ4_0>(task);
+    case DType::kQ4_K:
+      return MultiplyAll<BlockQ4K>(task);
+    case DType::kQ5_K:
+      return MultiplyAll<BlockQ5K>(task);
+    case DType::kQ6_K:
+      return MultiplyAll<BlockQ6K>(task);
+    default:
+      return MultiplyUnpacked(task);
+  }
+}
+
+#include "kernels/table_body.inc"
+
+}  // namespace
+}  // namespace larder
+LARDER_TARGET_END
+#endif
+
+namespace larder {
+
+const KernelTable& Avx2Kernels() {
+#if LARDER_X86
+  static const KernelTable table = MakeTable(Isa::kAvx2);
+  return table;
+#else
+  return ScalarKernels();
+#endif
+}
+
+}  // namespace larder

@@ -1,0 +1,134 @@
+// Router -> request -> shared expert -> experts as they arrive -> sum in router order.
+#include "models/moe_block.h"
+
+#include <algorithm>
+
+#include "base/clock.h"
+
+namespace larder {
+
+void CutMoeScratch(const MoeShape& shape, std::int64_t max_batch, ScratchCutter* cutter,
+                   MoeScratch* scratch) {
+  const std::int64_t n_pairs = max_batch * shape.n_used;
+  const auto ints = [cutter](std::int64_t count) {
+    return reinterpret_cast<std::int32_t*>(cutter->Bytes(static_cast<std::uint64_t>(count) * 4));
+  };
+  scratch->router_logits = cutter->Floats(max_batch, shape.n_experts);
+  scratch->shared_gate = cutter->Floats(max_batch, shape.d_shared);
+  scratch->shared_up = cutter->Floats(max_batch, shape.d_shared);
+  scratch->shared_switch = cutter->Floats(max_batch, 1);
+  scratch->shared_out = cutter->Floats(max_batch, shape.d_model);
+  scratch->expert_outputs = cutter->Floats(n_pairs, shape.d_model);
+  scratch->router_weights = cutter->Floats(max_batch, shape.n_used).data;
+  scratch->router_ids = ints(n_pairs);
+  scratch->group_begin = ints(shape.n_experts + 1);
+  scratch->group_tokens = ints(n_pairs);
+  scratch->group_rows = ints(n_pairs);
+  scratch->needed = ints(shape.n_experts);
+}
+
+namespace {
+
+void ChooseExperts(const ForwardContext& context, const MoeShape& shape, int layer,
+                   std::int64_t first_position, ConstMatrix router_logits,
+                   const MoeScratch& scratch) {
+  context.ops->Route(router_logits, shape.n_used, scratch.router_ids, scratch.router_weights);
+  if (context.routing == nullptr) return;
+  const auto n_used = static_cast<std::size_t>(shape.n_used);
+  for (std::int64_t t = 0; t < router_logits.n_rows; ++t) {
+    std::int32_t* ids = scratch.router_ids + t * shape.n_used;
+    if (!context.routing->Choose(layer, first_position + t, {ids, n_used})) continue;
+    std::fill_n(scratch.router_weights + t * shape.n_used, n_used,
+                1.0f / static_cast<float>(shape.n_used));
+  }
+}
+
+// Counting sort of (token, choice) pairs by expert; returns how many experts have tokens.
+std::size_t GroupByExpert(const MoeShape& shape, std::int64_t n_tokens, const MoeScratch& scratch) {
+  const std::int64_t n_pairs = n_tokens * shape.n_used;
+  std::int32_t* begin = scratch.group_begin;
+  std::fill_n(begin, shape.n_experts + 1, 0);
+  for (std::int64_t i = 0; i < n_pairs; ++i) ++begin[scratch.router_ids[i] + 1];
+  std::size_t n_needed = 0;
+  for (int e = 0; e < shape.n_experts; ++e) {
+    if (begin[e + 1] > 0) scratch.needed[n_needed++] = e;
+    begin[e + 1] += begin[e];
+  }
+  for (std::int64_t i = n_pairs; i-- > 0;) {  // backwards, so that begin[e + 1] ends as e's start
+    const std::int32_t place = --begin[scratch.router_ids[i] + 1];
+    scratch.group_tokens[place] = static_cast<std::int32_t>(i / shape.n_used);
+    scratch.group_rows[place] = static_cast<std::int32_t>(i);
+  }
+  std::copy(begin + 1, begin + shape.n_experts + 1, begin);
+  begin[shape.n_experts] = static_cast<std::int32_t>(n_pairs);
+  return n_needed;
+}
+
+void RunSharedExpert(Ops& ops, const MoeWeights& weights, ConstMatrix normed,
+                     const MoeScratch& scratch, Matrix residual) {
+  const std::int64_t n = normed.n_rows;
+  const Matrix gate = scratch.shared_gate.Rows(0, n);
+  const Matrix up = scratch.shared_up.Rows(0, n);
+  const Matrix switch_logit = scratch.shared_switch.Rows(0, n);
+  const Matrix out = scratch.shared_out.Rows(0, n);
+  const Product inputs[] = {
+      {weights.shared_gate, gate}, {weights.shared_up, up}, {weights.shared_switch, switch_logit}};
+  ops.MatMul(normed, inputs);
+  ops.SwiGlu(gate, up, gate);
+  const Product down[] = {{weights.shared_down, out}};
+  ops.MatMul(gate, down);
+  ops.AddGated(residual, out, switch_logit);
+}
+
+ExpertWork WorkOf(const ExpertHandle& handle, const MoeScratch& scratch) {
+  const std::int32_t begin = scratch.group_begin[handle.expert()];
+  const auto count = static_cast<std::size_t>(scratch.group_begin[handle.expert() + 1] - begin);
+  return {.gate = handle.weights().gate,
+          .up = handle.weights().up,
+          .down = handle.weights().down,
+          .tokens = {scratch.group_tokens + begin, count},
+          .out_rows = {scratch.group_rows + begin, count}};
+}
+
+}  // namespace
+
+Status RunMoe(const ForwardContext& context, const MoeShape& shape, const MoeWeights& weights,
+              int layer, std::int64_t first_position, ConstMatrix normed, const MoeScratch& scratch,
+              Matrix residual) {
+  Ops& ops = *context.ops;
+  ExpertStore& store = *context.experts;
+  PhaseTimes& times = *context.times;
+  const std::int64_t n = normed.n_rows;
+  const std::int64_t start_us = NowUs();
+
+  const Matrix router_logits = scratch.router_logits.Rows(0, n);
+  const Product router[] = {{weights.router, router_logits}};
+  ops.MatMul(normed, router);
+  ChooseExperts(context, shape, layer, first_position, router_logits, scratch);
+  const std::size_t n_needed = GroupByExpert(shape, n, scratch);
+  LARDER_RETURN_IF_ERROR(store.Request(layer, {scratch.needed, n_needed}));
+
+  RunSharedExpert(ops, weights, normed, scratch, residual);
+  ops.PrepareExperts(normed);
+  const std::int64_t shared_done_us = NowUs();
+  times.router_us += shared_done_us - start_us;
+
+  const Matrix outputs = scratch.expert_outputs.Rows(0, n * shape.n_used);
+  const std::size_t wave = static_cast<std::size_t>(std::max(shape.n_used, 8));
+  std::int64_t wait_us = 0;
+  while (store.n_pending() > 0) {
+    std::vector<ExpertHandle> ready;
+    const std::int64_t ask_us = NowUs();
+    LARDER_RETURN_IF_ERROR(store.Next(wave, &ready));
+    wait_us += NowUs() - ask_us;
+    std::vector<ExpertWork> works;
+    for (const ExpertHandle& handle : ready) works.push_back(WorkOf(handle, scratch));
+    ops.RunExperts(works, outputs);
+  }
+  ops.SumExperts(outputs, scratch.router_weights, shape.n_used, residual);
+  times.expert_wait_us += wait_us;
+  times.experts_us += NowUs() - shared_done_us - wait_us;
+  return Status::Ok();
+}
+
+}  // namespace larder

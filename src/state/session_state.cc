@@ -1,0 +1,62 @@
+// Layout of a session's memory: all KV caches, then all recurrent and convolution states.
+#include "state/session_state.h"
+
+#include <cstring>
+
+namespace larder {
+
+namespace {
+
+constexpr std::uint64_t kPartAlignment = 64;
+
+std::uint64_t KvPartBytes(const LayerStateShape& layer, std::int64_t capacity) {
+  return AlignUp(static_cast<std::uint64_t>(layer.n_kv_heads * layer.head_dim * capacity) *
+                     sizeof(std::uint16_t),
+                 kPartAlignment);
+}
+
+std::uint64_t FloatPartBytes(std::int64_t n_floats) {
+  return AlignUp(static_cast<std::uint64_t>(n_floats) * sizeof(float), kPartAlignment);
+}
+
+}  // namespace
+
+std::uint64_t StateShape::SizeBytes(std::int64_t capacity) const {
+  std::uint64_t size_bytes = 0;
+  for (const LayerStateShape& layer : layers) {
+    size_bytes += 2 * KvPartBytes(layer, capacity) + FloatPartBytes(layer.n_recurrent) +
+                  FloatPartBytes(layer.n_convolution);
+  }
+  return size_bytes;
+}
+
+Result<SessionState> SessionState::Allocate(const StateShape& shape, std::int64_t capacity) {
+  SessionState state;
+  state.capacity_ = capacity;
+  state.offsets_.assign(shape.layers.size() * 4, -1);
+  std::uint64_t end = 0;
+  const auto place = [&](std::size_t layer, std::size_t part, std::uint64_t size_bytes) {
+    if (size_bytes == 0) return;
+    state.offsets_[layer * 4 + part] = static_cast<std::int64_t>(end);
+    end += size_bytes;
+  };
+  for (std::size_t layer = 0; layer < shape.layers.size(); ++layer) {
+    place(layer, 0, KvPartBytes(shape.layers[layer], capacity));
+    place(layer, 1, KvPartBytes(shape.layers[layer], capacity));
+  }
+  state.recurrent_begin_ = end;
+  for (std::size_t layer = 0; layer < shape.layers.size(); ++layer) {
+    place(layer, 2, FloatPartBytes(shape.layers[layer].n_recurrent));
+    place(layer, 3, FloatPartBytes(shape.layers[layer].n_convolution));
+  }
+  LARDER_ASSIGN_OR_RETURN(state.buffer_, PageBuffer::Allocate(end, end >= 2 * kHugePageBytes));
+  return state;
+}
+
+void SessionState::Clear() {
+  // Old keys and values are never read again: positions from 0 are written before they are read.
+  std::memset(buffer_.data() + recurrent_begin_, 0, buffer_.size_bytes() - recurrent_begin_);
+  n_tokens_ = 0;
+}
+
+}  // namespace larder

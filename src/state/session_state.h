@@ -1,0 +1,60 @@
+// SessionState: all that one timeline remembers: the KV cache of full-attention layers and the
+// recurrent and convolution states of linear-attention layers. One allocation, made once for a
+// fixed number of positions; one owner (the Session), one thread.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/memory.h"
+#include "base/status.h"
+
+namespace larder {
+
+/// What each layer keeps. Layers that keep nothing of a kind have 0 there.
+struct LayerStateShape {
+  std::int64_t n_kv_heads = 0;  // full attention: halves [n_kv_heads, capacity, head_dim] twice
+  std::int64_t head_dim = 0;
+  std::int64_t n_recurrent = 0;    // linear attention: floats of the delta rule's state
+  std::int64_t n_convolution = 0;  // floats of the convolution's state
+};
+
+struct StateShape {
+  std::vector<LayerStateShape> layers;
+
+  /// Bytes of one session of `capacity` positions.
+  std::uint64_t SizeBytes(std::int64_t capacity) const;
+};
+
+class SessionState {
+ public:
+  static Result<SessionState> Allocate(const StateShape& shape, std::int64_t capacity);
+
+  /// Halves [n_kv_heads, capacity, head_dim]; null for layers without.
+  std::uint16_t* keys(int layer) const { return at<std::uint16_t>(layer, 0); }
+  std::uint16_t* values(int layer) const { return at<std::uint16_t>(layer, 1); }
+  float* recurrent(int layer) const { return at<float>(layer, 2); }
+  float* convolution(int layer) const { return at<float>(layer, 3); }
+
+  std::int64_t capacity() const { return capacity_; }
+  std::int64_t n_tokens() const { return n_tokens_; }
+  void Advance(std::int64_t n_tokens) { n_tokens_ += n_tokens; }
+
+  /// Forgets everything; the memory stays.
+  void Clear();
+
+ private:
+  template <typename T>
+  T* at(int layer, int part) const {
+    const std::int64_t offset = offsets_[static_cast<std::size_t>(layer) * 4 + part];
+    return offset < 0 ? nullptr : reinterpret_cast<T*>(buffer_.data() + offset);
+  }
+
+  PageBuffer buffer_;
+  std::vector<std::int64_t> offsets_;  // [n_layers, 4], -1 where a layer keeps nothing
+  std::uint64_t recurrent_begin_ = 0;  // recurrent and convolution parts lie behind the KV caches
+  std::int64_t capacity_ = 0;
+  std::int64_t n_tokens_ = 0;
+};
+
+}  // namespace larder

@@ -1,0 +1,47 @@
+// A tokenizer's data as read from GGUF metadata: tokens' bytes and types, merges, special tokens.
+// Filled once by LoadVocabulary and immutable from then on.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+#include "format/metadata.h"
+#include "text/added_tokens.h"
+#include "text/bpe.h"
+#include "text/pretokenizer.h"
+#include "text/token_type.h"
+
+namespace larder {
+
+struct Vocabulary {
+  PreTokenizer pre = PreTokenizer::kGpt2;
+  std::string pre_name;
+  std::string bytes;                        // all tokens' bytes, one after the other
+  std::vector<std::uint32_t> begin;         // [n_vocab + 1] into bytes
+  std::vector<TokenType> types;             // [n_vocab]
+  std::vector<bool> ends_generation;        // [n_vocab]
+  std::vector<std::int32_t> slots;          // open addressing by bytes: token or -1
+  std::array<std::int32_t, 256> of_byte{};  // the token of one byte, -1 where there is none
+  BpeMergeTable merges;
+  AddedTokens user_defined;      // what is matched in any text
+  AddedTokens user_and_special;  // and with parse_special
+  std::optional<std::int32_t> bos, eos, eot, eom, pad;
+  bool add_bos = false;
+  bool add_eos = false;
+
+  std::int32_t n_vocab() const { return static_cast<std::int32_t>(types.size()); }
+  std::string_view Bytes(std::int32_t token) const;
+  /// The token with these bytes; one made by merges before an added or control token.
+  std::optional<std::int32_t> Find(std::string_view text) const;
+};
+
+/// Errors as Tokenizer::FromMetadata says.
+Result<Vocabulary> LoadVocabulary(const Metadata& metadata);
+
+}  // namespace larder
