@@ -194,53 +194,42 @@ class RoundedExperts:
             p.data = full
 
 
-class SortedExperts(torch.autograd.Function):
-    """Experts on a CPU: tokens sorted by expert, one product each, everything in few large buffers.
+class PaddedExperts(torch.autograd.Function):
+    """Experts on a CPU: tokens sorted by expert into equal rooms of `room` rows, one batched product for all.
+    Rooms are padded to a multiple of 128 rows, for the library makes a new kernel for each new shape.
 
     x [N, width] and the products in bfloat16 under autocast, else in x's type; weights and their gradients
-    float32. order sorts the N * used choices by expert, back is its inverse, counts says how many each has.
+    float32. source [experts * room] says whose row stands there (padding: row 0, share 0), place [N * used] where
+    a choice stands.
     """
 
     @staticmethod
-    def forward(ctx, x, top, gate_up, down, order, back, counts):
+    def forward(ctx, x, top, gate_up, down, source, share, place):
         kind = torch.bfloat16 if torch.is_autocast_enabled("cpu") else x.dtype
-        x, gate_up, down = x.to(kind), gate_up.to(kind), down.to(kind)
-        used, width, inner = top.shape[1], x.shape[1], down.shape[2]
-        rows = order // used
-        xs = x.index_select(0, rows)
-        both, y = x.new_empty(len(order), 2 * inner), x.new_empty(len(order), width)
-        for out, part, m in zip(both.split(counts), xs.split(counts), gate_up):
-            torch.mm(part, m.t(), out=out)
-        hidden = F.silu(both[:, :inner]).mul_(both[:, inner:])
-        for out, part, m in zip(y.split(counts), hidden.split(counts), down):
-            torch.mm(part, m.t(), out=out)
-        y = y.index_select(0, back).view(-1, used, width)
-        ctx.save_for_backward(xs, top, gate_up, down, both, hidden, y, order, back)
-        ctx.counts = counts
+        x, gate_up, down, share = x.to(kind), gate_up.to(kind), down.to(kind), share.to(kind)
+        (experts, width, inner), used = down.shape, top.shape[1]
+        xs = x.index_select(0, source).view(experts, -1, width)
+        both = torch.bmm(xs, gate_up.mT)
+        hidden = F.silu(both[..., :inner]).mul_(both[..., inner:])
+        y = torch.bmm(hidden, down.mT).view(-1, width).index_select(0, place).view(-1, used, width)
+        ctx.save_for_backward(xs, top, gate_up, down, both, hidden, y, source, share, place)
         return torch.bmm(top.to(kind).unsqueeze(1), y).squeeze(1)
 
     @staticmethod
     def backward(ctx, gradient):
-        xs, top, gate_up, down, both, hidden, y, order, back = ctx.saved_tensors
-        counts, used, inner = ctx.counts, top.shape[1], hidden.shape[1]
+        xs, top, gate_up, down, both, hidden, y, source, share, place = ctx.saved_tensors
+        used, inner = top.shape[1], hidden.shape[-1]
         gradient = gradient.to(xs.dtype)
         d_top = torch.bmm(y, gradient.unsqueeze(-1)).squeeze(-1).to(top.dtype)
-        dy = gradient.index_select(0, order // used).mul_(top.flatten()[order].unsqueeze(-1).to(xs.dtype))
-        d_hidden, d_both = torch.empty_like(hidden), torch.empty_like(both)
-        d_gate_up, d_down = torch.empty_like(gate_up), torch.empty_like(down)
-        for out, part, m in zip(d_hidden.split(counts), dy.split(counts), down):
-            torch.mm(part, m, out=out)
-        for out, part, h in zip(d_down, dy.split(counts), hidden.split(counts)):
-            torch.mm(part.t(), h, out=out)
-        gate, up = both[:, :inner], both[:, inner:]
-        d_both[:, inner:] = F.silu(gate).mul_(d_hidden)
-        d_both[:, :inner] = torch.ops.aten.silu_backward(d_hidden.mul_(up), gate)
-        for out, part, g in zip(d_gate_up, xs.split(counts), d_both.split(counts)):
-            torch.mm(g.t(), part, out=out)
-        dx = torch.empty_like(xs)
-        for out, g, m in zip(dx.split(counts), d_both.split(counts), gate_up):
-            torch.mm(g, m, out=out)
-        dx = dx.index_select(0, back).view(-1, used, xs.shape[1]).sum(1)
+        dy = gradient.index_select(0, source).mul_(share.unsqueeze(-1)).view_as(xs)
+        d_hidden = torch.bmm(dy, down)
+        d_down = torch.bmm(dy.mT, hidden)
+        gate, up = both[..., :inner], both[..., inner:]
+        d_up = F.silu(gate).mul_(d_hidden)
+        d_both = torch.cat([torch.ops.aten.silu_backward(d_hidden.mul_(up), gate), d_up], -1)
+        d_gate_up = torch.bmm(d_both.mT, xs)
+        dx = torch.bmm(d_both, gate_up).view(-1, xs.shape[-1])
+        dx = dx.index_select(0, place).view(-1, used, xs.shape[-1]).sum(1)
         return dx, d_top, d_gate_up.float(), d_down.float(), None, None, None
 
 
@@ -262,9 +251,14 @@ class Experts(nn.Module):
             hidden = F.silu(gate) * up * weights.unsqueeze(-1).to(up.dtype)
             return F.linear(hidden.view(-1, n * inner), down.permute(1, 0, 2).reshape(width, n * inner))
         order = chosen.flatten().argsort(stable=True)
-        back = torch.empty_like(order).scatter_(0, order, torch.arange(len(order)))
-        counts = chosen.flatten().bincount(minlength=n).tolist()
-        return SortedExperts.apply(x, top, gate_up, down, order, back, counts)
+        owner = chosen.flatten()[order]
+        counts = owner.bincount(minlength=n)
+        room = -(-int(counts.max()) // 128) * 128
+        rows = owner * room + torch.arange(len(order)) - (counts.cumsum(0) - counts)[owner]
+        source = torch.zeros(n * room, dtype=torch.long).index_copy_(0, rows, order // chosen.shape[1])
+        share = torch.zeros(n * room).index_copy_(0, rows, top.detach().flatten()[order].float())
+        place = torch.empty_like(order).index_copy_(0, order, rows)
+        return PaddedExperts.apply(x, top, gate_up, down, source, share, place)
 
 
 class Gate(nn.Module):

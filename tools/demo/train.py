@@ -60,7 +60,13 @@ def chosen_positions(weight, generator):
     """Flat positions whose prediction is learned: answers, and one in twelve of the others."""
     weight = weight.flatten()
     lucky = torch.rand(weight.shape, generator=generator).to(weight.device) < 1 / 12
-    return ((weight == 1) | (lucky & (weight > 0))).nonzero().squeeze(-1)
+    chosen = ((weight == 1) | (lucky & (weight > 0))).nonzero().squeeze(-1)
+    return filled(chosen, (weight == 0).nonzero().squeeze(-1))
+
+
+def filled(chosen, unweighted):
+    """`chosen` and, while there are any, positions of no weight up to a multiple of 256: few different shapes."""
+    return torch.cat([chosen, unweighted[:-len(chosen) % 256]])
 
 
 def weighted_loss(hidden, matrix, targets, weight):
