@@ -208,4 +208,19 @@ std::int32_t Sampler::Sample(std::span<const float> logits) {
   return Draw(largest);
 }
 
+std::int32_t Sampler::Sample(std::span<const float> logits,
+                             std::span<const std::uint64_t> allowed) {
+  LARDER_CHECK(allowed.size() >= (logits.size() + 63) / 64);
+  masked_.assign(logits.size(), kLowest);
+  bool any = false;
+  for (std::size_t i = 0; i < logits.size(); ++i) {
+    if ((allowed[i / 64] >> (i % 64) & 1) == 0) continue;
+    // Above -infinity, so that a forbidden token never ties with an allowed one.
+    masked_[i] = std::max(Clean(logits[i]), std::numeric_limits<float>::lowest());
+    any = true;
+  }
+  LARDER_CHECK(any);
+  return Sample(masked_);
+}
+
 }  // namespace larder

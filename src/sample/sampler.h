@@ -41,6 +41,10 @@ class Sampler {
   /// A token id in [0, logits.size()). `logits` [n_vocab], not empty; NaN counts as -infinity.
   std::int32_t Sample(std::span<const float> logits);
 
+  /// The same among the tokens whose bit is set: bit i % 64 of allowed[i / 64] is token i's. At
+  /// least one bit is set (a bug otherwise); a token is allowed however small its logit is.
+  std::int32_t Sample(std::span<const float> logits, std::span<const std::uint64_t> allowed);
+
   const SamplerParams& params() const { return params_; }
 
  private:
@@ -62,6 +66,7 @@ class Sampler {
   std::vector<Candidate> candidates_;
   std::size_t n_sorted_ = 0;  // how many of candidates_ stand in their final order
   std::vector<double> weights_;
+  std::vector<float> masked_;  // the logits with -infinity where a mask forbids
 };
 
 }  // namespace larder

@@ -134,6 +134,32 @@ TEST(SamplerParams, AreChecked) {
   EXPECT_FALSE(CheckSamplerParams(Params(1, 0, 1, kNan)).ok());
 }
 
+TEST(Sampler, TakesOnlyAllowedTokens) {
+  std::vector<float> logits(130, 5.0f);
+  logits[3] = -kInf;
+  logits[129] = kNan;
+  for (const double temperature : {0.0, 0.7, 50.0}) {
+    for (const int top_k : {0, 1, 40}) {
+      Sampler sampler(Params(temperature, top_k, 0.95, 0.0));
+      const std::vector<std::uint64_t> poor = {8, 0, 2};  // tokens 3 and 129
+      const std::vector<std::uint64_t> one = {0, 1, 2};   // 64 and 129
+      for (int i = 0; i < 20; ++i) {
+        const std::int32_t token = sampler.Sample(logits, poor);
+        EXPECT_TRUE(token == 3 || token == 129) << token;
+        EXPECT_EQ(sampler.Sample(logits, one), 64);
+      }
+    }
+  }
+}
+
+TEST(Sampler, AMaskThatAllowsAllChangesNothing) {
+  const std::vector<float> logits = {1.0f, 0.5f, 2.0f, -1.0f, 0.0f};
+  Sampler plain(Params(1.0, 0, 1.0, 0.0));
+  Sampler masked(Params(1.0, 0, 1.0, 0.0));
+  const std::vector<std::uint64_t> all = {~std::uint64_t{0}};
+  for (int i = 0; i < 200; ++i) EXPECT_EQ(masked.Sample(logits, all), plain.Sample(logits));
+}
+
 TEST(SamplerParams, TakeTheModelsValues) {
   const SamplerParams params =
       ModelSamplerParams([](const std::string& key) -> std::optional<double> {
