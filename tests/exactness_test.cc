@@ -31,7 +31,9 @@ TEST_P(Exactness, SameBitsForEverySetting) {
   std::vector<IoMode> io_modes = {IoMode::kThreads};
   if (UringWorks()) io_modes.push_back(IoMode::kUring);
 
-  const EngineOptions roomy = {.model_path = model.path, .memory_budget_bytes = 1u << 30};
+  const EngineOptions roomy = {.model_path = model.path,
+                               .memory_budget_bytes = 1u << 30,
+                               .process_bytes = kFixedProcessBytes};
   const auto roomy_engine = Engine::Load(roomy);
   ASSERT_TRUE(roomy_engine.ok()) << roomy_engine.status().message();
   const std::uint64_t all_slots_bytes = (*roomy_engine)->plan().slots.total_bytes;

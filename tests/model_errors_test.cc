@@ -88,7 +88,10 @@ TEST_F(ModelErrors, MissingKeyIsNamed) {
 
 TEST_F(ModelErrors, TooSmallABudgetNamesOneThatWorks) {
   WriteTinyModel(path_);
-  const auto refused = Engine::Load({.model_path = path_, .memory_budget_bytes = 1u << 20});
+  EngineOptions options = {.model_path = path_,
+                           .memory_budget_bytes = 1u << 20,
+                           .process_bytes = std::uint64_t{16} << 20};
+  const auto refused = Engine::Load(options);
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.status().code(), StatusCode::kOutOfMemory);
   const std::string& sentence = refused.status().message();
@@ -96,7 +99,8 @@ TEST_F(ModelErrors, TooSmallABudgetNamesOneThatWorks) {
   ASSERT_NE(flag, std::string::npos) << sentence;
   const auto named = ParseSize(sentence.substr(flag + 9));
   ASSERT_TRUE(named.ok()) << sentence;
-  const auto engine = Engine::Load({.model_path = path_, .memory_budget_bytes = *named});
+  options.memory_budget_bytes = *named;
+  const auto engine = Engine::Load(options);
   EXPECT_TRUE(engine.ok()) << engine.status().message();
 }
 

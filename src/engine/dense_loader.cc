@@ -2,6 +2,10 @@
 #include "engine/dense_loader.h"
 
 #include <algorithm>
+#include <span>
+#include <utility>
+
+#include "experts/retrying_reader.h"
 
 namespace larder {
 
@@ -53,21 +57,39 @@ std::uint64_t ArenaBytes(const std::vector<Run>& runs) {
   return runs.back().arena_offset + AlignUp(runs.back().end - runs.back().begin, kPageBytes);
 }
 
-std::vector<ReadRequest> PlanReads(const TensorDirectory& directory, const std::vector<Run>& runs,
-                                   std::byte* arena, bool direct) {
-  std::vector<ReadRequest> reads;
+std::vector<RetryableRead> PlanReads(const TensorDirectory& directory, const std::vector<Run>& runs,
+                                     std::byte* arena, bool direct) {
+  std::vector<RetryableRead> reads;
   for (const Run& run : runs) {
     const File& file = directory.file(run.file_index);
     for (std::uint64_t at = run.begin; at < run.end; at += kPieceBytes) {
-      reads.push_back({.file = &file,
-                       .offset = at,
-                       .size_bytes = std::min(kPieceBytes, run.end - at),
-                       .dst = arena + run.arena_offset + (at - run.begin),
-                       .direct = direct,
-                       .tag = reads.size()});
+      RetryableRead& read = reads.emplace_back();
+      read.file = &file;
+      read.offset = at;
+      read.size_bytes = std::min(kPieceBytes, run.end - at);
+      read.needed_bytes = std::min<std::uint64_t>(read.size_bytes, file.size_bytes() - at);
+      read.dst = arena + run.arena_offset + (at - run.begin);
+      read.direct = direct;
     }
   }
   return reads;
+}
+
+// Waits for all of `reads`; the first that fails for good is returned once none is in flight.
+Status ReadPieces(std::span<const RetryableRead> reads, RetryingReader* reader) {
+  for (const RetryableRead& read : reads) reader->Add(read);
+  std::vector<ReadOutcome> outcomes;
+  while (reader->n_open() > 0) {
+    LARDER_RETURN_IF_ERROR(reader->Reap(true, &outcomes));
+    for (const ReadOutcome& outcome : outcomes) {
+      if (outcome.status.ok()) continue;
+      const Status failure = outcome.status;
+      LARDER_RETURN_IF_ERROR(reader->Abandon(&outcomes));
+      return failure;
+    }
+    outcomes.clear();
+  }
+  return Status::Ok();
 }
 
 }  // namespace
@@ -86,13 +108,20 @@ Result<DenseArena> LoadDense(const TensorDirectory& directory,
   DenseArena arena;
   LARDER_ASSIGN_OR_RETURN(arena.memory,
                           PageBuffer::Allocate(total_bytes, total_bytes >= 8 * kHugePageBytes));
-  const std::vector<ReadRequest> reads = PlanReads(directory, runs, arena.memory.data(), direct);
+  const std::vector<RetryableRead> reads = PlanReads(directory, runs, arena.memory.data(), direct);
+  ExpertStats uncounted;
+  RetryingReader retrying(reader, RetryOptions(), &uncounted);
   std::uint64_t done_bytes = 0;
   for (std::size_t i = 0; i < reads.size(); i += kPiecesAtOnce) {
     const std::size_t count = std::min(kPiecesAtOnce, reads.size() - i);
-    const std::span<const ReadRequest> batch(reads.data() + i, count);
-    LARDER_RETURN_IF_ERROR(ReadAll(*reader, batch).WithContext("reading the dense weights"));
-    for (const ReadRequest& read : batch) done_bytes += read.size_bytes;
+    const std::span<const RetryableRead> batch(reads.data() + i, count);
+    const Status status = ReadPieces(batch, &retrying);
+    if (!status.ok()) {
+      // A broken reader may still write: its target must stay mapped.
+      if (retrying.n_in_flight() > 0) KeepMapped(std::move(arena.memory));
+      return status.WithContext("reading the dense weights");
+    }
+    for (const RetryableRead& read : batch) done_bytes += read.size_bytes;
     if (progress) progress(done_bytes, total_bytes);
   }
   for (const Run& run : runs) {

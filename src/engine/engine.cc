@@ -56,7 +56,7 @@ Result<std::int64_t> ChooseContext(const EngineOptions& options, const ModelShap
 MemoryRequest RequestOf(const EngineOptions& options, const Model& model,
                         std::int64_t context_tokens, int n_threads) {
   return {.model = &model,
-          .process_bytes = ResidentBytes(),
+          .process_bytes = options.process_bytes.value_or(ResidentBytes()),
           .available_bytes = AvailableMemoryBytes(),
           .context_tokens = context_tokens,
           .max_batch = std::min(options.max_batch, context_tokens),
@@ -187,8 +187,11 @@ Result<std::uint64_t> SmallestBudget(const std::string& model_path) {
   std::unique_ptr<Tokenizer> tokenizer;  // alive while the process is measured
   Status tokenizer_status;
   TakeTokenizer(&file, &tokenizer, &tokenizer_status);
+  // They count in the process that Load measures.
+  const ThreadPool pool(UsableCpuCount());
+  LARDER_ASSIGN_OR_RETURN(const std::unique_ptr<AsyncReader> reader, MakeReader({}));
   LARDER_ASSIGN_OR_RETURN(const std::int64_t context_tokens, ChooseContext({}, model->shape()));
-  return SmallestBudgetOf(RequestOf({}, *model, context_tokens, UsableCpuCount()));
+  return SmallestBudgetOf(RequestOf({}, *model, context_tokens, pool.n_threads()));
 }
 
 }  // namespace larder

@@ -30,6 +30,9 @@ struct EngineOptions {
   IoMode io_mode = IoMode::kAuto;
   int io_depth = 16;
   double throttle_bytes_per_second = 0;  // 0: no limit
+  /// What the process itself takes of the budget, before anything is loaded; absent: as measured.
+  /// Tests fix it: the process grows from run to run, and the number of slots with it.
+  std::optional<std::uint64_t> process_bytes;
   /// Called while loading with bytes done and in all.
   std::function<void(std::uint64_t done_bytes, std::uint64_t total_bytes)> on_progress;
   /// Wraps the reader, for fault injection in tests.

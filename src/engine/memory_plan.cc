@@ -53,8 +53,11 @@ std::uint64_t ReserveBytes(std::uint64_t planned_bytes) {
   return planned_bytes / 512 + rounding;
 }
 
-// The process itself is not the same size in every run: a budget that was named works in the next.
-std::uint64_t SafetyBytes(std::uint64_t planned_bytes) { return kMiB + planned_bytes / 200; }
+// The process itself is not the same size in every run (mapped library pages, heap layout, the
+// kernel's rounded counters): a budget that was named works in the next.
+std::uint64_t SafetyBytes(const MemoryRequest& request, std::uint64_t planned_bytes) {
+  return kMiB + planned_bytes / 200 + request.process_bytes / 8;
+}
 
 std::uint64_t DefaultBudget(const MemoryRequest& request) {
   const std::uint64_t all = request.available_bytes + request.process_bytes;
@@ -110,7 +113,7 @@ std::uint64_t SmallestBudgetOf(const MemoryRequest& request) {
   const std::uint64_t used = request.process_bytes +
                              CostOf(request, batch, EmbeddingCanStream(layout)).total() +
                              MinimumSlotBytes(layout.bank);
-  return used + ReserveBytes(used) + SafetyBytes(used);
+  return used + ReserveBytes(used) + SafetyBytes(request, used);
 }
 
 Result<EnginePlan> PlanMemory(const MemoryRequest& request) {
@@ -149,7 +152,7 @@ Result<EnginePlan> PlanMemory(const MemoryRequest& request) {
         FormatBytes(plan.budget_bytes), SizeToPaste(plan.smallest_budget_bytes));
   }
   const std::uint64_t room = plan.budget_bytes - used - reserve;
-  const std::uint64_t safety = std::min(SafetyBytes(used), room - least_slots);
+  const std::uint64_t safety = std::min(SafetyBytes(request, used), room - least_slots);
   const std::uint64_t slot_budget = std::min(room - safety, all_slots);
   LARDER_ASSIGN_OR_RETURN(plan.slots, PlanSlots(layout.bank, slot_budget));
   DescribeMode(request, &plan);

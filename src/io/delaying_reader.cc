@@ -45,7 +45,12 @@ Result<std::size_t> DelayingReader::Reap(std::span<ReadCompletion> out, std::int
     if (!held_.empty() && held_.begin()->first <= now_us) break;
     std::int64_t wait_us = timeout_us < 0 ? -1 : deadline_us - now_us;
     if (timeout_us >= 0 && wait_us <= 0) break;
-    if (!held_.empty()) {
+    if (timeout_us < 0 && OnlyNeverLeft()) {
+      out[0] = held_.begin()->second;
+      held_.erase(held_.begin());
+      return std::size_t{1};
+    }
+    if (!held_.empty() && held_.begin()->first != kNever) {
       const std::int64_t until_due_us = held_.begin()->first - now_us;
       wait_us = wait_us < 0 ? until_due_us : std::min(wait_us, until_due_us);
     }

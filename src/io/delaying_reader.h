@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <memory>
 #include <string>
@@ -22,6 +23,9 @@ class DelayingReader : public AsyncReader {
   std::size_t n_in_flight() const override { return reads_.size() + held_.size(); }
 
  protected:
+  /// For Decide: handed out when the caller waits without a limit and nothing else is in flight.
+  static constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
+
   const AsyncReader& inner() const { return *inner_; }
 
   /// Called once per finished read, the n-th submitted (from 0): may change the completion and the
@@ -36,6 +40,7 @@ class DelayingReader : public AsyncReader {
   };
 
   Status TakeFromInner(std::int64_t timeout_us);
+  bool OnlyNeverLeft() const { return reads_.empty() && held_.begin()->first == kNever; }
 
   std::unique_ptr<AsyncReader> inner_;
   std::uint64_t n_submitted_ = 0;

@@ -38,7 +38,7 @@ class FaultInjectingReader final : public DelayingReader {
         std::fill(request.dst + completion.size_bytes, request.dst + request.size_bytes, kGarbage);
         return 0;
       case FaultKind::kLate:
-        return NowUs() + fault.delay_us;
+        return fault.delay_us == kUntilNothingElse ? kNever : NowUs() + fault.delay_us;
       case FaultKind::kCorrupt:
         completion.size_bytes = request.size_bytes + 1;
         return 0;

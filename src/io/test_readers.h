@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 
 #include "io/async_reader.h"
@@ -17,6 +18,10 @@ enum class FaultKind {
   kLate,     // completes `delay_us` later than it did
   kCorrupt,  // reports more bytes than were asked for
 };
+
+/// A delay longer than anything else takes, at no cost in time: the read completes only when its
+/// caller waits without a limit and no other read is left.
+inline constexpr std::int64_t kUntilNothingElse = std::numeric_limits<std::int64_t>::max();
 
 struct Fault {
   FaultKind kind = FaultKind::kNone;

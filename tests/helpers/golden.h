@@ -38,6 +38,10 @@ Result<std::vector<float>> AllLogits(Engine& engine, std::span<const std::int32_
 Result<std::vector<float>> AllLogits(const EngineOptions& options,
                                      std::span<const std::int32_t> tokens);
 
+/// EngineOptions::process_bytes of tests whose number of slots must not depend on how large the
+/// test program has become.
+inline constexpr std::uint64_t kFixedProcessBytes = std::uint64_t{16} << 20;
+
 /// The smallest budget that Larder itself names for these options when it refuses a tiny one.
 std::uint64_t NamedSmallestBudget(EngineOptions options);
 
