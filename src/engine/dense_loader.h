@@ -22,7 +22,8 @@ struct DenseArena {
 std::uint64_t DenseArenaBytes(const TensorDirectory& directory,
                               const std::vector<const TensorInfo*>& tensors);
 
-/// Reads the tensors; a read that fails is tried again. `progress(done_bytes, total_bytes)` may be empty.
+/// Reads the tensors; a read that fails is tried again. `progress(done_bytes, total_bytes)` may be
+/// empty.
 Result<DenseArena> LoadDense(const TensorDirectory& directory,
                              const std::vector<const TensorInfo*>& tensors, AsyncReader* reader,
                              bool direct,
