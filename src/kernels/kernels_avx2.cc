@@ -1,11 +1,10 @@
 // The kernel table for AVX2, FMA and F16C.
 #include <bit>
 #include <cstring>
-#include <type_traits>
 
 #include "kernels/kernel_table.h"
+#include "kernels/quantized_product.h"
 #include "tensor/blocks.h"
-#include "tensor/integer_block.h"
 
 #if LARDER_X86
 #include <immintrin.h>
@@ -27,28 +26,9 @@ constexpr int kFloatTokens = 2;
 #include "kernels/row_body.inc"
 #include "kernels/state_body.inc"
 #include "kernels/float_matmul_body.inc"
-#include "kernels/unpacked_body.inc"
-#include "kernels/block_kinds.inc"
-#include "kernels/tile_avx2.inc"
-#include "kernels/tile_body.inc"
 // clang-format on
 
-void MatMulQuantized(const MatMulTask& task) {
-  switch (task.dtype) {
-    case DType::kQ8_0:
-      return MultiplyAll<BlockQ8_0>(task);
-    case DType::kQ4_0:
-      return MultiplyAll<BlockQ4_0>(task);
-    case DType::kQ4_K:
-      return MultiplyAll<BlockQ4K>(task);
-    case DType::kQ5_K:
-      return MultiplyAll<BlockQ5K>(task);
-    case DType::kQ6_K:
-      return MultiplyAll<BlockQ6K>(task);
-    default:
-      return MultiplyUnpacked(task);
-  }
-}
+void MatMulQuantized(const MatMulTask& task) { QuantizedProductAvx2(task); }
 
 #include "kernels/table_body.inc"
 

@@ -1,11 +1,10 @@
 // The kernel table for AVX-512 (F, BW, DQ, VL, VNNI, VBMI).
 #include <bit>
 #include <cstring>
-#include <type_traits>
 
 #include "kernels/kernel_table.h"
+#include "kernels/quantized_product.h"
 #include "tensor/blocks.h"
-#include "tensor/integer_block.h"
 
 #if LARDER_X86
 #include <immintrin.h>
@@ -28,47 +27,9 @@ constexpr int kFloatTokens = 4;
 #include "kernels/row_body.inc"
 #include "kernels/state_body.inc"
 #include "kernels/float_matmul_body.inc"
-#include "kernels/unpacked_body.inc"
-#include "kernels/block_kinds.inc"
-#include "kernels/tile_avx512.inc"
-#include "kernels/tile_body.inc"
-#include "kernels/row_avx512.inc"
 // clang-format on
 
-// Few tokens meet the rows in the file's layout, more are worth unpacking tiles for (measured: the
-// tiles win from five on).
-template <typename Block>
-void MultiplyFewOrMany(const MatMulTask& task) {
-  switch (task.n_tokens) {
-    case 1:
-      return MultiplyFew<Block, 1>(task);
-    case 2:
-      return MultiplyFew<Block, 2>(task);
-    case 3:
-      return MultiplyFew<Block, 3>(task);
-    case 4:
-      return MultiplyFew<Block, 4>(task);
-    default:
-      return MultiplyAll<Block>(task);
-  }
-}
-
-void MatMulQuantized(const MatMulTask& task) {
-  switch (task.dtype) {
-    case DType::kQ8_0:
-      return MultiplyFewOrMany<BlockQ8_0>(task);
-    case DType::kQ4_0:
-      return MultiplyFewOrMany<BlockQ4_0>(task);
-    case DType::kQ4_K:
-      return MultiplyFewOrMany<BlockQ4K>(task);
-    case DType::kQ5_K:
-      return MultiplyFewOrMany<BlockQ5K>(task);
-    case DType::kQ6_K:
-      return MultiplyFewOrMany<BlockQ6K>(task);
-    default:
-      return MultiplyUnpacked(task);
-  }
-}
+void MatMulQuantized(const MatMulTask& task) { QuantizedProductAvx512(task); }
 
 #include "kernels/table_body.inc"
 
