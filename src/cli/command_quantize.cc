@@ -5,11 +5,13 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 
 #include "base/size.h"
 #include "cli/command.h"
 #include "cli/engine_flags.h"
+#include "cli/importance.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
 #include "cli/progress.h"
@@ -27,6 +29,7 @@ struct QuantizeFlags {
   std::string output;
   std::string experts;
   std::string dense;
+  std::string importance;
   int n_threads = 0;
 };
 
@@ -66,10 +69,10 @@ void PrintNotes(const std::vector<TensorPlan>& plans) {
 }
 
 Status ConvertAll(const GgufModel& model, const std::vector<TensorPlan>& plans, GgufWriter* writer,
-                  int n_threads) {
+                  const ImportanceTable* importance, int n_threads) {
   InterruptScope interrupt;
   ThreadPool pool(n_threads > 0 ? n_threads : UsableCpuCount());
-  TensorConverter converter(&model.tensors, writer, &pool);
+  TensorConverter converter(&model.tensors, writer, &pool, importance);
   ProgressLine progress("quantizing", ProgressLine::Unit::kBytes);
   const std::uint64_t total_bytes = model.tensors.total_tensor_bytes();
   std::uint64_t done_bytes = 0;
@@ -89,6 +92,10 @@ Status Quantize(const QuantizeFlags& flags) {
   LARDER_ASSIGN_OR_RETURN(types.dense, ParseWritableType("--dense", flags.dense));
   LARDER_ASSIGN_OR_RETURN(const GgufModel model, OpenGguf(flags.input));
   LARDER_RETURN_IF_ERROR(CheckPaths(model, flags.output));
+  std::optional<ImportanceTable> importance;
+  if (!flags.importance.empty()) {
+    LARDER_ASSIGN_OR_RETURN(importance, ImportanceTable::Load(flags.importance));
+  }
   const std::vector<TensorPlan> plans = PlanQuantization(model.tensors, types);
   if (plans.empty()) return DataError("{} has no tensors to quantize", flags.input);
   PrintNotes(plans);
@@ -104,7 +111,8 @@ Status Quantize(const QuantizeFlags& flags) {
   LARDER_ASSIGN_OR_RETURN(
       const std::unique_ptr<GgufWriter> writer,
       GgufWriter::Create(flags.output, QuantizedMetadata(model.metadata, types), declarations));
-  LARDER_RETURN_IF_ERROR(ConvertAll(model, plans, writer.get(), flags.n_threads));
+  LARDER_RETURN_IF_ERROR(
+      ConvertAll(model, plans, writer.get(), importance ? &*importance : nullptr, flags.n_threads));
   PrintTo(stderr, "larder: {} of weights became {} in {}\n",
           FormatBytes(model.tensors.total_tensor_bytes()), FormatBytes(target_bytes), flags.output);
   return Status::Ok();
@@ -118,7 +126,9 @@ int QuantizeMain(const Arguments& arguments) {
                    "tensors of linear attention stay as they are.",
                    "  larder quantize model-f16.gguf model-q4.gguf --experts Q4_K --dense Q8_0\n"
                    "  larder quantize big-00001-of-00009.gguf big-q8.gguf --experts Q8_0 --dense "
-                   "Q8_0\n");
+                   "Q8_0\n"
+                   "  larder quantize model-f16.gguf model-q2.gguf --experts Q2_K --dense Q6_K "
+                   "--importance imatrix.gguf\n");
   QuantizeFlags flags;
   line.app()
       .add_option("input", flags.input, "GGUF file, the first part of a split one")
@@ -130,6 +140,10 @@ int QuantizeMain(const Arguments& arguments) {
   line.app()
       .add_option("--dense", flags.dense, "type of all other matrices, such as Q8_0")
       ->type_name("TYPE");
+  line.app()
+      .add_option("--importance", flags.importance,
+                  "importance matrix (GGUF): columns that met larger activations round better")
+      ->type_name("FILE");
   line.app()
       .add_option("--threads", flags.n_threads, "default: the CPUs this process may use")
       ->type_name("N")

@@ -14,10 +14,11 @@ constexpr std::uint64_t kPieceBytes = std::uint64_t{8} << 20;
 }
 
 TensorConverter::TensorConverter(const TensorDirectory* directory, GgufWriter* writer,
-                                 ThreadPool* pool)
+                                 ThreadPool* pool, const ImportanceTable* importance)
     : directory_(directory),
       writer_(writer),
       pool_(pool),
+      importance_(importance),
       rows_(static_cast<std::size_t>(pool->n_threads())) {}
 
 Status TensorConverter::ConvertRows(const TensorPlan& plan, std::int64_t n_rows,
@@ -26,6 +27,13 @@ Status TensorConverter::ConvertRows(const TensorPlan& plan, std::int64_t n_rows,
   const std::size_t source_row_bytes = RowBytes(plan.source->dtype, n_cols);
   const std::size_t target_row_bytes = RowBytes(plan.target, n_cols);
   target_.resize(target_row_bytes * static_cast<std::size_t>(n_rows));
+  const std::int64_t rows_per_matrix = std::max<std::int64_t>(plan.source->dims[1], 1);
+  const std::int64_t n_matrices = plan.source->dims[2] * plan.source->dims[3];
+  std::vector<const float*> importance(static_cast<std::size_t>(n_matrices), nullptr);
+  for (std::int64_t m = 0; importance_ != nullptr && m < n_matrices; ++m) {
+    LARDER_ASSIGN_OR_RETURN(importance[static_cast<std::size_t>(m)],
+                            importance_->Find(plan.source->name, n_cols, m, n_matrices));
+  }
   std::mutex mutex;
   std::int64_t bad_row = -1;
   std::int64_t bad_col = 0;
@@ -43,7 +51,9 @@ Status TensorConverter::ConvertRows(const TensorPlan& plan, std::int64_t n_rows,
             bad_col = at - row.begin();
             return;
           }
-          EncodeRow(plan.target, row.data(), target_.data() + i * target_row_bytes, n_cols);
+          const std::int64_t matrix = (first_row + static_cast<std::int64_t>(i)) / rows_per_matrix;
+          EncodeRow(plan.target, row.data(), target_.data() + i * target_row_bytes, n_cols,
+                    importance[static_cast<std::size_t>(matrix)]);
         }
       });
   if (bad_row >= 0) {

@@ -9,6 +9,7 @@
 
 #include "base/status.h"
 #include "base/thread_pool.h"
+#include "cli/importance.h"
 #include "cli/quantize_plan.h"
 #include "format/gguf_writer.h"
 
@@ -16,8 +17,9 @@ namespace larder {
 
 class TensorConverter {
  public:
-  /// `directory`, `writer` and `pool` outlive the converter.
-  TensorConverter(const TensorDirectory* directory, GgufWriter* writer, ThreadPool* pool);
+  /// `directory`, `writer`, `pool` and `importance` (which may be null) outlive the converter.
+  TensorConverter(const TensorDirectory* directory, GgufWriter* writer, ThreadPool* pool,
+                  const ImportanceTable* importance);
 
   /// Copies or converts the tensor. A value that is not finite is kDataError naming tensor, row and
   /// column. `on_progress` receives source bytes done of this tensor; false from it is kCancelled.
@@ -30,6 +32,7 @@ class TensorConverter {
   const TensorDirectory* directory_;
   GgufWriter* writer_;
   ThreadPool* pool_;
+  const ImportanceTable* importance_;
   std::vector<std::byte> source_;
   std::vector<std::byte> target_;
   std::vector<std::vector<float>> rows_;  // one per thread

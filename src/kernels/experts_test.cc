@@ -77,7 +77,7 @@ TEST(MatMulOp, MixedTypesStridesAndManyTokens) {
     }
     // Each token's row equals the product of that token alone; padding stays untouched.
     ThreadPool pool(1);
-    auto ops = MakeCpuOps(BestIsa(), &pool, TestLimits(d_in, 256));
+    auto ops = MakeCpuOps(TestIsa(), &pool, TestLimits(d_in, 256));
     std::size_t at = 0;
     for (const Weights& w : weights) {
       const std::int64_t stride = w.view.n_rows + 2;
@@ -151,7 +151,7 @@ void CheckExperts(DType gate_type, DType down_type, std::int64_t d_model, std::i
   }
   // The same through MatMul and SwiGlu, token by token.
   ThreadPool pool(1);
-  auto ops = MakeCpuOps(BestIsa(), &pool, TestLimits(std::max(d_model, d_ff), d_ff));
+  auto ops = MakeCpuOps(TestIsa(), &pool, TestLimits(std::max(d_model, d_ff), d_ff));
   for (const ExpertWork& work : set.works) {
     for (std::size_t i = 0; i < work.tokens.size(); i += 5) {
       Floats gate(Index(d_ff));

@@ -20,30 +20,33 @@ namespace {
 // In this order: later bodies use earlier ones.
 // clang-format off
 #include "kernels/vec_avx2.inc"
-#include "kernels/unpacked_body.inc"
 #include "kernels/block_kinds.inc"
 #include "kernels/tile_avx2.inc"
+#include "kernels/scales_x86.inc"
+#include "kernels/parts_avx2.inc"
+#include "kernels/tile_parts_avx2.inc"
 #include "kernels/tile_body.inc"
+#include "kernels/row_avx2.inc"
 // clang-format on
+
+// One or two tokens meet the rows in the file's layout, more are worth unpacking tiles for.
+template <typename Block>
+void MultiplyFewOrMany(const MatMulTask& task) {
+  switch (task.n_tokens) {
+    case 1:
+      return MultiplyFew<Block, 1>(task);
+    case 2:
+      return MultiplyFew<Block, 2>(task);
+    default:
+      return MultiplyAll<Block>(task);
+  }
+}
+
+#include "kernels/product_switch.inc"
 
 }  // namespace
 
-void QuantizedProductAvx2(const MatMulTask& task) {
-  switch (task.dtype) {
-    case DType::kQ8_0:
-      return MultiplyAll<BlockQ8_0>(task);
-    case DType::kQ4_0:
-      return MultiplyAll<BlockQ4_0>(task);
-    case DType::kQ4_K:
-      return MultiplyAll<BlockQ4K>(task);
-    case DType::kQ5_K:
-      return MultiplyAll<BlockQ5K>(task);
-    case DType::kQ6_K:
-      return MultiplyAll<BlockQ6K>(task);
-    default:
-      return MultiplyUnpacked(task);
-  }
-}
+void QuantizedProductAvx2(const MatMulTask& task) { ProductOfType(task); }
 
 }  // namespace larder
 LARDER_TARGET_END

@@ -21,7 +21,6 @@ namespace {
 // clang-format off
 #include "kernels/vec_avx512.inc"
 #include "kernels/math_body.inc"
-#include "kernels/unpacked_body.inc"
 #include "kernels/block_kinds.inc"
 #include "kernels/tile_avx512.inc"
 #include "kernels/scales_x86.inc"
@@ -48,13 +47,6 @@ void MultiplyFewOrMany(const MatMulTask& task) {
     default:
       return MultiplyAll<Block>(task);
   }
-}
-
-// One token in plain C++, more in tiles.
-template <typename Block>
-void MultiplyRare(const MatMulTask& task) {
-  if (task.n_tokens < 3) return MultiplyUnpacked(task);
-  MultiplyAll<Block>(task);
 }
 
 #include "kernels/product_switch.inc"

@@ -84,10 +84,14 @@ inline bool SameBits(const std::vector<float>& a, const std::vector<float>& b) {
   return a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
 
+/// The instruction set of a run: LARDER_ISA, or the processor's best.
+inline Isa TestIsa() { return ChooseIsa().value(); }
+
+/// Those up to it.
 inline std::vector<Isa> IsasHere() {
   std::vector<Isa> isas;
   for (Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512}) {
-    if (isa <= BestIsa()) isas.push_back(isa);
+    if (isa <= TestIsa()) isas.push_back(isa);
   }
   return isas;
 }
