@@ -11,6 +11,8 @@
 #include <sstream>
 #include <string>
 
+#include "base/available_memory.h"
+
 namespace larder {
 
 Result<PageBuffer> PageBuffer::Allocate(std::size_t size_bytes, bool huge_pages) {
@@ -65,7 +67,7 @@ void PageBuffer::Free() {
 namespace {
 
 // "Name:   123 kB" in a /proc file, in bytes; 0 when absent.
-std::uint64_t ProcField(const char* path, const std::string& name) {
+std::uint64_t ProcField(const std::string& path, const std::string& name) {
   std::ifstream in(path);
   std::string line;
   while (std::getline(in, line)) {
@@ -126,9 +128,12 @@ std::uint64_t CgroupRoomUpwards(const std::string& mount, std::string path, bool
 std::uint64_t ResidentBytes() { return ProcField("/proc/self/status", "VmRSS:"); }
 std::uint64_t PeakResidentBytes() { return ProcField("/proc/self/status", "VmHWM:"); }
 
-std::uint64_t AvailableMemoryBytes() {
-  std::uint64_t room = ProcField("/proc/meminfo", "MemAvailable:");
-  std::ifstream in("/proc/self/cgroup");
+std::uint64_t AvailableMemoryBytes() { return AvailableMemoryBytesUnder(""); }
+
+std::uint64_t AvailableMemoryBytesUnder(const std::string& root) {
+  std::uint64_t room = ProcField(root + "/proc/meminfo", "MemAvailable:");
+  const std::string cgroups = root + "/sys/fs/cgroup";
+  std::ifstream in(root + "/proc/self/cgroup");
   std::string line;
   while (std::getline(in, line)) {  // "5:memory:/path" (v1) or "0::/path" (v2)
     const std::size_t first = line.find(':');
@@ -138,10 +143,10 @@ std::uint64_t AvailableMemoryBytes() {
     std::string path = line.substr(second + 1);
     if (path == "/") path.clear();
     if (controllers.empty()) {
-      room = std::min(room, CgroupRoomUpwards("/sys/fs/cgroup", path, true));
-      room = std::min(room, CgroupRoomUpwards("/sys/fs/cgroup/unified", path, true));
+      room = std::min(room, CgroupRoomUpwards(cgroups, path, true));
+      room = std::min(room, CgroupRoomUpwards(cgroups + "/unified", path, true));
     } else if (controllers == "memory") {
-      room = std::min(room, CgroupRoomUpwards("/sys/fs/cgroup/memory", path, false));
+      room = std::min(room, CgroupRoomUpwards(cgroups + "/memory", path, false));
     }
   }
   return room;

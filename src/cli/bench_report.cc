@@ -255,6 +255,7 @@ nlohmann::json ToJson(const BenchReport& report) {
                          {"load_s", report.load_seconds},
                          {"peak_resident_bytes", report.peak_resident_bytes},
                          {"results", nlohmann::json::array()}};
+  if (!report.lossy.empty()) json["lossy"] = report.lossy;
   for (const BenchRow& row : report.rows) json["results"].push_back(ToJson(row));
   AddSummary(report, &json);
   return json;

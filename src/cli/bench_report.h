@@ -49,6 +49,7 @@ struct BenchReport {
   std::string model_path;
   std::string model_name;
   std::string plan;
+  std::string lossy;    // what changes the answer; empty: nothing
   std::string routing;  // "the model's own router", "workload mid" ...
   MachineRates rates;
   double disk_rate_before = 0;

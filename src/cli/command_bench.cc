@@ -156,6 +156,7 @@ Status FillFromEngine(const BenchFlags& flags, EngineOptions options, BenchRepor
   LARDER_ASSIGN_OR_RETURN(std::unique_ptr<Engine> engine, LoadEngine(std::move(options)));
   report->load_seconds = SecondsSince(start_us);
   report->plan = engine->plan().Describe();
+  report->lossy = engine->plan().lossy;
   report->budget_bytes = engine->plan().budget_bytes;
   report->dense_bytes = engine->plan().dense_bytes;
   LARDER_ASSIGN_OR_RETURN(report->model_name, engine->metadata().GetStringOr("general.name", ""));

@@ -84,7 +84,8 @@ Status PrintJson(Engine& engine, const std::vector<std::int32_t>& tokens) {
     LARDER_RETURN_IF_ERROR(
         PrintJsonRow(static_cast<std::int64_t>(i), std::span(rows).subspan(i * n_vocab, n_vocab)));
   }
-  return WriteStdout("]}\n");
+  const std::string& lossy = engine.plan().lossy;  // a sentence of ours: nothing to escape
+  return WriteStdout(lossy.empty() ? "]}\n" : "],\"lossy\":\"" + lossy + "\"}\n");
 }
 
 Status Logits(const LogitsFlags& flags) {

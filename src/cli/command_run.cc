@@ -15,9 +15,11 @@
 #include "cli/output.h"
 #include "cli/probes.h"
 #include "cli/progress.h"
+#include "cli/routing_recorder.h"
 #include "cli/timing.h"
 #include "cli/token_list.h"
 #include "engine/session.h"
+#include "format/gguf_writer.h"
 #include "sample/sampler.h"
 #include "text/chatml.h"
 #include "text/detokenizer.h"
@@ -38,6 +40,7 @@ struct RunFlags {
   bool ignore_eos = false;
   bool timing = false;
   bool json = false;
+  std::string trace;
   std::optional<double> temperature;
   std::optional<int> top_k;
   std::optional<double> top_p;
@@ -71,6 +74,7 @@ Status CheckFlags(RunFlags* flags) {
   SamplerParams params;
   PutGiven(*flags, &params);
   LARDER_RETURN_IF_ERROR(CheckSamplerParams(params));
+  if (!flags->trace.empty()) LARDER_RETURN_IF_ERROR(CheckOutputPath(flags->trace));
   if (flags->prompt == "-") {
     LARDER_ASSIGN_OR_RETURN(flags->prompt, ReadStdin());
   }
@@ -112,9 +116,11 @@ class Run {
     LARDER_RETURN_IF_ERROR(CheckSamplerParams(sampler));
     InterruptScope interrupt;
     LARDER_ASSIGN_OR_RETURN(const std::unique_ptr<Session> session, engine_->NewSession());
+    LARDER_RETURN_IF_ERROR(BeginTrace());
     interrupt.Watch(session.get());
     const Result<StopReason> stopped = Answer(*session, sampler, interrupt);
     interrupt.Watch(nullptr);
+    const Status traced = EndTrace();
     const auto n_prompt = static_cast<std::int64_t>(prompt_.size());
     const auto n_answer = static_cast<std::int64_t>(answer_.size());
     Take(&figures_->answer, n_answer, std::max<std::int64_t>(session->n_tokens() - n_prompt, 0));
@@ -126,10 +132,28 @@ class Run {
     LARDER_RETURN_IF_ERROR(printed);
     EndLine();
     LARDER_RETURN_IF_ERROR(CheckStdout());
+    LARDER_RETURN_IF_ERROR(traced);
     return Report(*stopped, *session);
   }
 
  private:
+  Status BeginTrace() {
+    if (flags_.trace.empty()) return Status::Ok();
+    const ModelShape& shape = engine_->shape();
+    LARDER_ASSIGN_OR_RETURN(
+        std::unique_ptr<RoutingTraceWriter> writer,
+        RoutingTraceWriter::Create(flags_.trace, {shape.n_layers, shape.n_experts, shape.n_used}));
+    recorder_ = std::make_unique<RoutingRecorder>(std::move(writer), shape.n_layers);
+    engine_->SetRouting(recorder_.get());
+    return Status::Ok();
+  }
+
+  Status EndTrace() {
+    if (recorder_ == nullptr) return Status::Ok();
+    engine_->SetRouting(nullptr);
+    return recorder_->Finish();
+  }
+
   Result<StopReason> Answer(Session& session, const SamplerParams& sampler,
                             const InterruptScope& interrupt) {
     ProgressLine progress("reading the prompt", ProgressLine::Unit::kTokens);
@@ -145,6 +169,7 @@ class Run {
       progress.Erase();
       const auto n_prompt = static_cast<std::int64_t>(prompt_.size());
       Take(&figures_->prompt, n_prompt, n_prompt);
+      if (recorder_ != nullptr) recorder_->BeginAnswer();
     };
     options.on_token = [this](std::int32_t token) -> Status {
       answer_.push_back(token);
@@ -182,12 +207,13 @@ class Run {
                                        figures_->answer.experts, figures_->answer.n_evaluated);
     if (flags_.timing) PrintTiming(stderr, *figures_);
     if (flags_.json) {
-      const nlohmann::json json = {{"text", text_},
-                                   {"tokens", answer_},
-                                   {"prompt_tokens", prompt_.size()},
-                                   {"stop", StopReasonName(reason)},
-                                   {"plan", engine_->plan().Describe()},
-                                   {"timings", ToJson(*figures_)}};
+      nlohmann::json json = {{"text", text_},
+                             {"tokens", answer_},
+                             {"prompt_tokens", prompt_.size()},
+                             {"stop", StopReasonName(reason)},
+                             {"plan", engine_->plan().Describe()},
+                             {"timings", ToJson(*figures_)}};
+      if (!engine_->plan().lossy.empty()) json["lossy"] = engine_->plan().lossy;
       LARDER_RETURN_IF_ERROR(WriteStdout(DumpJson(json) + "\n"));
     }
     if (reason == StopReason::kInterrupted) return InterruptExitStatus();
@@ -204,6 +230,7 @@ class Run {
   const Tokenizer* tokenizer_;
   RunFigures* figures_;
   StreamDecoder decoder_;
+  std::unique_ptr<RoutingRecorder> recorder_;  // null: no trace is asked for
   std::vector<std::int32_t> prompt_;
   std::vector<std::int32_t> answer_;
   std::string text_;
@@ -257,6 +284,9 @@ void AddRunOptions(CLI::App* app, RunFlags* flags) {
       ->check(WholeNumber(0));
   app->add_flag("--ignore-eos", flags->ignore_eos, "go on after the end of the answer");
   app->add_flag("--timing", flags->timing, "print where the time went, and the limits");
+  app->add_option("--trace-routing", flags->trace,
+                  "write which experts each layer of each token chose, as CSV (.gz: compressed)")
+      ->type_name("FILE");
   app->add_flag("--json", flags->json, "print one JSON object instead of the text");
 }
 

@@ -37,6 +37,10 @@ void AddEngineFlags(CLI::App* app, EngineFlags* flags) {
                   "experts per token; other than the model's own changes the answer")
       ->type_name("K")
       ->check(WholeNumber(1));
+  app->add_option("--expert-mass", flags->expert_mass,
+                  "only the first experts that reach this share of the router's weight, such as "
+                  "0.9; changes the answer")
+      ->type_name("P");
   app->add_option("--io", flags->io, "how the disk is read: auto, uring or threads")
       ->type_name("MODE");
   app->add_option("--io-depth", flags->io_depth, "reads in flight, 16 by default")
@@ -74,6 +78,10 @@ Result<EngineOptions> MakeEngineOptions(const EngineFlags& flags) {
   LARDER_RETURN_IF_ERROR(CheckAtLeast("--batch", flags.batch_tokens, 0));
   LARDER_RETURN_IF_ERROR(CheckAtLeast("--experts", flags.n_used, 0));
   LARDER_RETURN_IF_ERROR(CheckAtLeast("--io-depth", flags.io_depth, 1));
+  if (!(flags.expert_mass > 0 && flags.expert_mass <= 1)) {
+    return InvalidArgument("--expert-mass must be above 0 and at most 1, not {:g}",
+                           flags.expert_mass);
+  }
   if (flags.n_threads > 1024) return InvalidArgument("--threads must be at most 1024");
   if (!flags.memory.empty()) {
     Result<std::uint64_t> budget_bytes = ParseSize(flags.memory);
@@ -92,6 +100,7 @@ Result<EngineOptions> MakeEngineOptions(const EngineFlags& flags) {
   options.n_threads = flags.n_threads;
   options.max_batch = flags.batch_tokens;
   options.n_used = flags.n_used;
+  options.expert_mass = flags.expert_mass;
   options.io_depth = flags.io_depth;
   return options;
 }
@@ -105,15 +114,6 @@ Result<std::unique_ptr<Engine>> LoadEngine(EngineOptions options) {
   progress.Erase();
   if (!engine.ok()) return engine;
   PrintTo(stderr, "larder: {}\n", (*engine)->plan().Describe());
-  const ModelShape& shape = (*engine)->shape();
-  const Result<std::uint64_t> own =
-      (*engine)->metadata().GetUint(shape.architecture + ".expert_used_count");
-  if (own.ok() && *own != static_cast<std::uint64_t>(shape.n_used)) {
-    PrintTo(stderr,
-            "larder: {} experts per token instead of the model's {}: answers are not the "
-            "model's own\n",
-            shape.n_used, *own);
-  }
   return engine;
 }
 

@@ -19,20 +19,21 @@ struct EngineFlags {
   int n_threads = 0;
   std::int64_t batch_tokens = 0;
   int n_used = 0;
+  double expert_mass = 1;
   std::string io = "auto";
   int io_depth = 16;
   std::string throttle;
 };
 
-/// Adds -m --memory --ctx --threads --batch --experts --io --io-depth --io-throttle.
+/// Adds -m --memory --ctx --threads --batch --experts --expert-mass --io --io-depth --io-throttle.
 void AddEngineFlags(CLI::App* app, EngineFlags* flags);
 
 /// Checks what was given and finds the demo model when no -m was. kInvalidArgument names the
 /// option.
 Result<EngineOptions> MakeEngineOptions(const EngineFlags& flags);
 
-/// Engine::Load with a progress line; then says on stderr how the budget is spent (one line), and,
-/// when fewer or more experts than the model's own are used, that the answer changes.
+/// Engine::Load with a progress line; then says on stderr how the budget is spent and what changes
+/// the answer (one line).
 Result<std::unique_ptr<Engine>> LoadEngine(EngineOptions options);
 
 /// kInvalidArgument "--name must be at least X, not Y" when below.

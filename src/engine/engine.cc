@@ -53,6 +53,21 @@ Result<std::int64_t> ChooseContext(const EngineOptions& options, const ModelShap
   return std::min(shape.context_length, kDefaultContextTokens);
 }
 
+// What the options ask for that changes the answer; empty when nothing does.
+std::string DescribeLoss(const EngineOptions& options, const Metadata& metadata,
+                         const ModelShape& shape) {
+  std::string text;
+  const Result<std::uint64_t> own = metadata.GetUint(shape.architecture + ".expert_used_count");
+  if (own.ok() && *own != static_cast<std::uint64_t>(shape.n_used)) {
+    text = fmt::format("{} experts per token instead of the model's {}", shape.n_used, *own);
+  }
+  if (options.expert_mass < 1) {
+    text += fmt::format("{}experts up to {:g} of their weight", text.empty() ? "" : ", ",
+                        options.expert_mass);
+  }
+  return text;
+}
+
 MemoryRequest RequestOf(const EngineOptions& options, const Model& model,
                         std::int64_t context_tokens, int n_threads) {
   return {.model = &model,
@@ -74,11 +89,12 @@ std::string EnginePlan::Describe() const {
   return fmt::format(
       "{} ({}): budget {}{}, dense {}, state {}, scratch {}, {} expert slots of {} ({:.1f} %, "
       "waste "
-      "{:.1f} %), batch {}, context {}, reader {} ({}), {} threads, {}",
+      "{:.1f} %), batch {}, context {}, reader {} ({}), {} threads, {}{}",
       mode, mode_reason, FormatBytes(budget_bytes), budget_given ? "" : " (chosen)",
       FormatBytes(dense_bytes), FormatBytes(state_bytes), FormatBytes(scratch_bytes), slots.n_slots,
       slots.n_records, 100 * share, 100 * slots.waste_share, max_batch, context_tokens, reader,
-      direct_reads ? "direct" : "page cache", n_threads, IsaName(isa));
+      direct_reads ? "direct" : "page cache", n_threads, IsaName(isa),
+      lossy.empty() ? "" : "; " + lossy + ": answers are not the model's own");
 }
 
 namespace {
@@ -88,8 +104,16 @@ Status LoadWeights(const EngineOptions& options, Engine::Impl* impl);
 }  // namespace
 
 Result<std::unique_ptr<Engine>> Engine::Load(const EngineOptions& options) {
+  if (!(options.expert_mass > 0 && options.expert_mass <= 1)) {
+    return InvalidArgument("--expert-mass must be above 0 and at most 1, not {:g}",
+                           options.expert_mass);
+  }
   auto impl = std::make_unique<Impl>();
+  const std::int64_t opened_ns = FileClockNs();
   LARDER_ASSIGN_OR_RETURN(impl->file, OpenGguf(options.model_path));
+  for (int i = 0; i < impl->file.tensors.n_files(); ++i) {
+    impl->watches.emplace_back(&impl->file.tensors.file(i), opened_ns);
+  }
   LARDER_ASSIGN_OR_RETURN(impl->model, MakeModel(impl->file, {.n_used = options.n_used}));
   TakeTokenizer(&impl->file, &impl->tokenizer, &impl->tokenizer_status);
   LARDER_ASSIGN_OR_RETURN(const Isa isa, ChooseIsa());
@@ -100,10 +124,13 @@ Result<std::unique_ptr<Engine>> Engine::Load(const EngineOptions& options) {
                           ChooseContext(options, impl->model->shape()));
   LARDER_ASSIGN_OR_RETURN(impl->plan,
                           PlanMemory(RequestOf(options, *impl->model, context_tokens, n_threads)));
+  impl->plan.lossy = DescribeLoss(options, impl->file.metadata, impl->model->shape());
+  impl->expert_mass = static_cast<float>(options.expert_mass);
   impl->plan.reader = impl->reader->name();
   impl->plan.n_threads = n_threads;
   impl->plan.isa = isa;
   LARDER_RETURN_IF_ERROR(LoadWeights(options, impl.get()));
+  LARDER_RETURN_IF_ERROR(impl->CheckFiles());
   return std::unique_ptr<Engine>(new Engine(std::move(impl)));
 }
 
@@ -150,6 +177,13 @@ Status LoadWeights(const EngineOptions& options, Engine::Impl* impl) {
 }
 
 }  // namespace
+
+Status Engine::Impl::CheckFiles() {
+  for (const FileWatch& watch : watches) {
+    if (file_status.ok()) file_status = watch.Check();
+  }
+  return file_status;
+}
 
 Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Engine::~Engine() { LARDER_CHECK(!impl_->session_alive); }

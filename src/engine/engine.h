@@ -27,6 +27,7 @@ struct EngineOptions {
   int n_threads = 0;                                 // 0: the CPUs this process may use
   std::int64_t max_batch = 0;                        // prompt tokens at once; 0: from the budget
   int n_used = 0;                                    // experts per token; 0: the model's own
+  double expert_mass = 1;  // of a token's experts the first that reach this weight; 1: all
   IoMode io_mode = IoMode::kAuto;
   int io_depth = 16;
   double throttle_bytes_per_second = 0;  // 0: no limit
@@ -53,13 +54,15 @@ struct EnginePlan {
   std::int64_t context_tokens = 0;
   bool embedding_streams = false;
   bool direct_reads = false;
-  std::string mode;  // "streams", "everything fits"
+  std::string mode;  // "everything fits", "nearly fits", "streams"
   std::string mode_reason;
+  std::string lossy;  // what changes the answer, as asked for; empty: the model's own answer
   std::string reader;
   int n_threads = 0;
   Isa isa = Isa::kScalar;
 
-  /// One line: mode, budget, slots, share of experts that fits, reader, threads, instruction set.
+  /// One line: mode, budget, slots, share of experts that fits, reader, threads, instruction set,
+  /// and what makes the answer other than the model's own.
   std::string Describe() const;
 };
 

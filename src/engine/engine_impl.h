@@ -4,11 +4,13 @@
 
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "base/thread_pool.h"
 #include "engine/dense_loader.h"
 #include "engine/engine.h"
 #include "experts/row_store.h"
+#include "io/file_watch.h"
 #include "kernels/cpu_ops.h"
 
 namespace larder {
@@ -28,8 +30,14 @@ struct Engine::Impl {
   PageBuffer logits_memory;  // [LogitRows, n_vocab]
   Matrix logits;
   RoutingSource* routing = nullptr;
+  float expert_mass = 1;
   PhaseTimes times;
   bool session_alive = false;
+  std::vector<FileWatch> watches;
+  Status file_status;  // what CheckFiles found; a file does not become right again
+
+  /// kIoError once a file of the model has changed since it was opened.
+  Status CheckFiles();
 };
 
 }  // namespace larder

@@ -86,15 +86,17 @@ void DescribeMode(const MemoryRequest& request, EnginePlan* plan) {
   const TensorDirectory& directory = *request.model->layout().bank.directory;
   if (!plan->slots.holds_all) {
     plan->mode = "streams";
-    plan->mode_reason = "the experts are larger than their slots";
+    plan->mode_reason = "the budget has no slots for all experts";
     plan->direct_reads = true;
     return;
   }
-  plan->mode = "everything fits";
   const std::uint64_t pages_bytes = directory.total_tensor_bytes();
   plan->direct_reads = pages_bytes + plan->slots.total_bytes > request.available_bytes;
+  plan->mode = plan->direct_reads ? "nearly fits" : "everything fits";
   plan->mode_reason =
-      plan->direct_reads ? "page cache and slots together do not" : "read through the page cache";
+      plan->direct_reads
+          ? "every expert has a slot, but there is no room for the file's pages beside them"
+          : "every expert has a slot, and the file stays in the page cache for the next start";
 }
 
 }  // namespace

@@ -66,12 +66,16 @@ Status Session::AppendBatch(std::span<const std::int32_t> tokens, LogitsFor whic
                                   .experts = engine_->experts.get(),
                                   .embedding = engine_->embedding.get(),
                                   .routing = engine_->routing,
+                                  .expert_mass = engine_->expert_mass,
                                   .cancelled = &cancelled_,
                                   .on_layer = &on_layer,
                                   .times = &engine_->times};
   const std::int64_t first_position = n_tokens();
-  LARDER_ASSIGN_OR_RETURN(const ConstMatrix hidden,
-                          engine_->model->Forward(context, tokens, &state_));
+  const Result<ConstMatrix> forward = engine_->model->Forward(context, tokens, &state_);
+  // Nothing that was read from a changed file gets out, and a failed read has its reason said.
+  LARDER_RETURN_IF_ERROR(engine_->CheckFiles());
+  if (!forward.ok()) return forward.status();
+  const ConstMatrix hidden = *forward;
   if (which == LogitsFor::kNone) return Status::Ok();
   const std::int64_t rows_at_once = engine_->logits.n_rows;
   const std::int64_t first_row = which == LogitsFor::kLastToken ? hidden.n_rows - 1 : 0;

@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
+#include <filesystem>
+#include <system_error>
 
 #include <algorithm>
 #include <cerrno>
@@ -134,6 +136,12 @@ Status GgufWriter::Impl::CompleteTensors() {
 }
 
 Status CheckOutputPath(const std::string& path) {
+  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  std::error_code ignored;
+  if (!folder.empty() && !std::filesystem::is_directory(folder, ignored)) {
+    return InvalidArgument("there is no folder {} for the output {}; make it first",
+                           folder.string(), path);
+  }
   for (const std::string& name : {path, path + ".tmp"}) {
     struct stat found {};
     if (stat(name.c_str(), &found) != 0 || S_ISREG(found.st_mode)) continue;

@@ -78,6 +78,11 @@ class RoutingSource {
   /// are the router's own; true says that they were replaced, by distinct ones, and their weights
   /// become 1 / n_used.
   virtual bool Choose(int layer, std::int64_t position, std::span<std::int32_t> ids) = 0;
+  /// What is computed in the end, before it is requested of `store`: `ids` and `weights` [n_used],
+  /// best first; a weight of 0 where ForwardContext::expert_mass left an expert out.
+  virtual void Routed(int /*layer*/, std::int64_t /*position*/,
+                      std::span<const std::int32_t> /*ids*/, std::span<const float> /*weights*/,
+                      const ExpertStore& /*store*/) {}
 };
 
 /// What Forward works with; all outlive the call.
@@ -85,7 +90,9 @@ struct ForwardContext {
   Ops* ops = nullptr;
   ExpertStore* experts = nullptr;
   RowStore* embedding = nullptr;
-  RoutingSource* routing = nullptr;                                // null: the model's own router
+  RoutingSource* routing = nullptr;  // null: the model's own router
+  /// Below 1: of each token's experts only the first whose weights reach this sum. Changes answers.
+  float expert_mass = 1;
   const std::atomic<bool>* cancelled = nullptr;                    // checked once per layer
   const FunctionRef<void(int n_layers_done)>* on_layer = nullptr;  // may be null
   PhaseTimes* times = nullptr;

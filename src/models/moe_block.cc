@@ -27,41 +27,71 @@ void CutMoeScratch(const MoeShape& shape, std::int64_t max_batch, ScratchCutter*
   scratch->needed = ints(shape.n_experts);
 }
 
+void CutToMass(float mass, std::span<float> weights) {
+  float sum = 0;
+  std::size_t n_kept = 0;
+  while (n_kept < weights.size() && sum < mass) sum += weights[n_kept++];
+  for (float& weight : weights.first(n_kept)) weight /= sum;
+  std::fill(weights.begin() + static_cast<std::ptrdiff_t>(n_kept), weights.end(), 0.0f);
+}
+
 namespace {
+
+// Weights of 0 stand for experts left out only then.
+bool LeavesOut(const ForwardContext& context) { return context.expert_mass < 1; }
 
 void ChooseExperts(const ForwardContext& context, const MoeShape& shape, int layer,
                    std::int64_t first_position, ConstMatrix router_logits,
                    const MoeScratch& scratch) {
   context.ops->Route(router_logits, shape.n_used, scratch.router_ids, scratch.router_weights);
-  if (context.routing == nullptr) return;
   const auto n_used = static_cast<std::size_t>(shape.n_used);
   for (std::int64_t t = 0; t < router_logits.n_rows; ++t) {
-    std::int32_t* ids = scratch.router_ids + t * shape.n_used;
-    if (!context.routing->Choose(layer, first_position + t, {ids, n_used})) continue;
-    std::fill_n(scratch.router_weights + t * shape.n_used, n_used,
-                1.0f / static_cast<float>(shape.n_used));
+    const std::span<std::int32_t> ids(scratch.router_ids + t * shape.n_used, n_used);
+    const std::span<float> weights(scratch.router_weights + t * shape.n_used, n_used);
+    if (context.routing != nullptr && context.routing->Choose(layer, first_position + t, ids)) {
+      std::fill(weights.begin(), weights.end(), 1.0f / static_cast<float>(shape.n_used));
+    }
+    if (LeavesOut(context)) CutToMass(context.expert_mass, weights);
+    if (context.routing != nullptr) {
+      context.routing->Routed(layer, first_position + t, ids, weights, *context.experts);
+    }
   }
 }
 
 // Counting sort of (token, choice) pairs by expert; returns how many experts have tokens.
-std::size_t GroupByExpert(const MoeShape& shape, std::int64_t n_tokens, const MoeScratch& scratch) {
+std::size_t GroupByExpert(const ForwardContext& context, const MoeShape& shape,
+                          std::int64_t n_tokens, const MoeScratch& scratch) {
   const std::int64_t n_pairs = n_tokens * shape.n_used;
   std::int32_t* begin = scratch.group_begin;
   std::fill_n(begin, shape.n_experts + 1, 0);
-  for (std::int64_t i = 0; i < n_pairs; ++i) ++begin[scratch.router_ids[i] + 1];
+  const auto is_out = [leaves_out = LeavesOut(context), &scratch](std::int64_t i) {
+    return leaves_out && scratch.router_weights[i] == 0;
+  };
+  for (std::int64_t i = 0; i < n_pairs; ++i) {
+    if (!is_out(i)) ++begin[scratch.router_ids[i] + 1];
+  }
   std::size_t n_needed = 0;
   for (int e = 0; e < shape.n_experts; ++e) {
     if (begin[e + 1] > 0) scratch.needed[n_needed++] = e;
     begin[e + 1] += begin[e];
   }
+  const std::int32_t n_grouped = begin[shape.n_experts];
   for (std::int64_t i = n_pairs; i-- > 0;) {  // backwards, so that begin[e + 1] ends as e's start
+    if (is_out(i)) continue;
     const std::int32_t place = --begin[scratch.router_ids[i] + 1];
     scratch.group_tokens[place] = static_cast<std::int32_t>(i / shape.n_used);
     scratch.group_rows[place] = static_cast<std::int32_t>(i);
   }
   std::copy(begin + 1, begin + shape.n_experts + 1, begin);
-  begin[shape.n_experts] = static_cast<std::int32_t>(n_pairs);
+  begin[shape.n_experts] = n_grouped;
   return n_needed;
+}
+
+// What no expert wrote counts as 0 in the sum.
+void ClearLeftOut(const MoeScratch& scratch, Matrix outputs) {
+  for (std::int64_t i = 0; i < outputs.n_rows; ++i) {
+    if (scratch.router_weights[i] == 0) std::fill_n(outputs.row(i), outputs.n_cols, 0.0f);
+  }
 }
 
 void RunSharedExpert(Ops& ops, const MoeWeights& weights, ConstMatrix normed,
@@ -105,7 +135,7 @@ Status RunMoe(const ForwardContext& context, const MoeShape& shape, const MoeWei
   const Product router[] = {{weights.router, router_logits}};
   ops.MatMul(normed, router);
   ChooseExperts(context, shape, layer, first_position, router_logits, scratch);
-  const std::size_t n_needed = GroupByExpert(shape, n, scratch);
+  const std::size_t n_needed = GroupByExpert(context, shape, n, scratch);
   LARDER_RETURN_IF_ERROR(store.Request(layer, {scratch.needed, n_needed}));
 
   RunSharedExpert(ops, weights, normed, scratch, residual);
@@ -125,6 +155,7 @@ Status RunMoe(const ForwardContext& context, const MoeShape& shape, const MoeWei
     for (const ExpertHandle& handle : ready) works.push_back(WorkOf(handle, scratch));
     ops.RunExperts(works, outputs);
   }
+  if (LeavesOut(context)) ClearLeftOut(scratch, outputs);
   ops.SumExperts(outputs, scratch.router_weights, shape.n_used, residual);
   times.expert_wait_us += wait_us;
   times.experts_us += NowUs() - shared_done_us - wait_us;

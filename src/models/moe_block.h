@@ -42,6 +42,10 @@ struct MoeScratch {
 void CutMoeScratch(const MoeShape& shape, std::int64_t max_batch, ScratchCutter* cutter,
                    MoeScratch* scratch);
 
+/// Of one token's router weights [n_used] (best first, sum 1) keeps the fewest whose sum reaches
+/// `mass`, divided by that sum as the router divides its top n_used; the others become 0.
+void CutToMass(float mass, std::span<float> weights);
+
 /// residual += moe(normed) for one layer; normed, residual [n_tokens, d_model]. Reads are submitted
 /// as soon as the router is known; the shared expert and residents are computed meanwhile.
 /// `first_position` is handed to a RoutingSource. Fails only when an expert cannot be read.
