@@ -52,12 +52,16 @@ TEST(JsonSchema, ReadsWhatIsValidOnly) {
       const bool reads = grammar.ok() && GrammarReads(*grammar, text);
       ++n_texts;
       EXPECT_TRUE(!reads || one.Valid(i)) << one.line.text << text;
-      if (one.reads() != nullptr) EXPECT_EQ(reads, one.reads()->items[i].boolean) << text;
+      if (one.reads() != nullptr) {
+        EXPECT_EQ(reads, one.reads()->items[i].boolean) << text;
+      }
       const Result<JsonValue> value = ParseJsonValue(text, "the text");
       if (!value.ok()) continue;
       EXPECT_EQ(JsonMatches(*value, one.schema(), one.schema()), one.Valid(i)) << text;
     }
-    if (one.reads() != nullptr) EXPECT_TRUE(grammar.ok()) << grammar.status().message();
+    if (one.reads() != nullptr) {
+      EXPECT_TRUE(grammar.ok()) << grammar.status().message();
+    }
   }
   EXPECT_GT(n_texts, 900);
 }
