@@ -82,9 +82,8 @@ TEST(JsonSchema, NamesWhatItRefuses) {
 
 TEST(JsonSchema, RandomWalksValidate) {
   const auto tokenizer = Tokenizer::FromMetadata(SmallVocabulary(
-      "gpt-2",
-      {"\" ,", "\": ", "\" :", "Ġ \"", "\":Ġ \"", "} ,",  "{ \"", "[ [",  "] ]",   "t r", "tr u",
-       "1 2",  "1 ,",  "a b",  "Ġ Ġ",  "Ċ Ġ",     "\\ n", "Ã ©",  "x \"", "x\" ,", "\" }"},
+      "gpt-2", {"\" ,", "\" :", "Ġ \"", "\":Ġ \"", "} ,", "{ \"", "[ [", "] ]",  "t r",   "tr u",
+                "1 2",  "1 ,",  "a b",  "Ġ Ġ",     "Ċ Ġ", "\\ n", "Ã ©", "x \"", "x\" ,", "\" }"},
       {}, {"<|im_end|>"}));
   ASSERT_TRUE(tokenizer.ok());
   const auto trie = TokenTrie::Make(**tokenizer);
@@ -148,7 +147,7 @@ TEST(Decimal, MovesThePoint) {
   EXPECT_EQ(text("1.50"), "1.5");
   EXPECT_EQ(text("-12e-3"), "-0.012");
   EXPECT_EQ(text("1e3"), "1000");
-  EXPECT_EQ(text("123456789012345678901234567890"), "123456789012345677877719597056");
+  EXPECT_EQ(text("123456789012345678901234567890"), "123456789012345678901234567890");
   EXPECT_EQ(text("18446744073709551615"), "18446744073709551615");
   EXPECT_EQ(text("0.30000000000000001"), "0.3");
 }

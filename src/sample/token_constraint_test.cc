@@ -13,10 +13,10 @@ namespace {
 
 std::unique_ptr<Tokenizer> Vocabulary() {
   auto tokenizer = Tokenizer::FromMetadata(SmallVocabulary(
-      "gpt-2", {"\" ,", "\": ",  "\" :", "Ġ \"",  "\": Ġ",  "\":Ġ \"",  "} }",   "} ,",  "{ \"",
-                "[ [",  "[[ [[", "] ]",  "t r",   "tr u",   "tru e",    "n ull", "1 2",  "12 3",
-                "1 ,",  "a b",   "ab c", "Ġ Ġ",   "ĠĠ ĠĠ",  "Ċ Ġ",      "Ċ Ċ",   "\\ n", "\\ u",
-                "Ã ©",  "Ã ©a",  "x \"", "x\" ,", "x\", Ġ", "x\",Ġ \"", "\" }"},
+      "gpt-2", {"\" ,",  "\" :", "Ġ \"",  "\": Ġ",  "\":Ġ \"",  "} }", "} ,",  "{ \"", "[ [",
+                "[[ [[", "] ]",  "t r",   "tr u",   "tru e",    "n u", "1 2",  "12 3", "1 ,",
+                "a b",   "ab c", "Ġ Ġ",   "ĠĠ ĠĠ",  "Ċ Ġ",      "Ċ Ċ", "\\ n", "\\ u", "Ã ©",
+                "Ã© a",  "x \"", "x\" ,", "x\", Ġ", "x\",Ġ \"", "\" }"},
       {"<tool_call>"}, {"<|im_end|>", "<|other|>"}));
   EXPECT_TRUE(tokenizer.ok()) << tokenizer.status().message();
   return std::move(*tokenizer);
