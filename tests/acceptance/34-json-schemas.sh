@@ -4,8 +4,7 @@
 # SCHEMA_WALKS=full: 300 with 100 walks each (Python with jsonschema and hypothesis).
 # speed: fast
 . "$(dirname "$0")/lib.sh"
-bench=$BUILD/bench/schema_bench
-[[ -x $bench ]] || bench=$BUILD/schema_bench
+bench=$BUILD/schema_bench
 need_program "$bench"
 gtest_figures sample_test 'JsonSchema.*:TokenConstraint.*:TokenTrie.*'
 vocab=$TESTDATA/tokenizers/ggml-vocab-deepseek-llm.gguf
