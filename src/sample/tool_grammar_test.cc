@@ -88,7 +88,7 @@ TEST(ToolGrammar, ARequiredCallComesFirst) {
 // Markers that are special tokens, as in Qwen's vocabularies, come where their text may.
 TEST(ToolGrammar, SpecialTokensCountAsTheirText) {
   const auto tokenizer = Tokenizer::FromMetadata(SmallVocabulary(
-      "qwen2", {"Ġ \"", "\": Ġ", "\" :", "< t"}, {"<tool_call>", "</tool_call>"},
+      "qwen2", {"Ġ \"", "\" :", "\": Ġ", "< t"}, {"<tool_call>", "</tool_call>"},
       {"<|im_end|>", "<|other|>"}));
   ASSERT_TRUE(tokenizer.ok());
   const auto trie = TokenTrie::Make(**tokenizer);
