@@ -79,8 +79,8 @@ TEST(Perplexity, EqualsTransformers) {
 TEST(Perplexity, AModelAgainstItselfIsAllZeros) {
   const GoldenModel model = LoadGoldenModels().at(0);
   const std::string saved = TemporaryPath("base.logits");
-  const std::string common = fmt::format("-m '{}' {} --json --ctx 16 --stride 5", model.path,
-                                         TokenList(model));
+  const std::string common =
+      fmt::format("-m '{}' {} --json --ctx 16 --stride 5", model.path, TokenList(model));
   const Outcome base = Perplexity(common + " --save-logits '" + saved + "'");
   ASSERT_EQ(base.exit_status, 0) << base.text;
   for (const char* other : {"", " --step", " --threads 1 --batch 3"}) {
@@ -106,8 +106,8 @@ TEST(Perplexity, WrongUseIsOneSentence) {
   const GoldenModel model = LoadGoldenModels().at(0);
   const std::string saved = TemporaryPath("base.logits");
   const std::string common = fmt::format("-m '{}' ", model.path);
-  ASSERT_EQ(Perplexity(common + "--tokens 1,2,3,4 --ctx 4 --save-logits '" + saved + "'").exit_status,
-            0);
+  ASSERT_EQ(
+      Perplexity(common + "--tokens 1,2,3,4 --ctx 4 --save-logits '" + saved + "'").exit_status, 0);
   const std::pair<std::string, const char*> cases[] = {
       {"--tokens 1", "at least 2"},
       {"", "needs a text"},

@@ -142,15 +142,15 @@ Status Print(const PerplexityFlags& flags, const Divergence& divergence, const S
   }
   return WriteStdout(fmt::format("{}\n{} of {} tokens scored, windows of {}, stride {}{}\n",
                                  divergence.Table(), divergence.n_scored(), text.n_tokens,
-                                 text.window, text.stride,
-                                 flags.step ? ", token by token" : ""));
+                                 text.window, text.stride, flags.step ? ", token by token" : ""));
 }
 
 Status MeasureText(const PerplexityFlags& flags) {
   LARDER_ASSIGN_OR_RETURN(EngineOptions options, MakeEngineOptions(flags.engine));
   if (options.context_tokens == 0) options.context_tokens = kDefaultWindow;
   const std::int64_t window = options.context_tokens;
-  const std::int64_t stride = flags.stride > 0 ? flags.stride : std::max<std::int64_t>(window / 2, 1);
+  const std::int64_t stride =
+      flags.stride > 0 ? flags.stride : std::max<std::int64_t>(window / 2, 1);
   if (stride > window) {
     return InvalidArgument("--stride {} is more than --ctx {}: tokens between would be left out",
                            stride, window);
@@ -195,14 +195,17 @@ int PerplexityMain(const Arguments& arguments) {
   PerplexityFlags flags;
   AddEngineFlags(&line.app(), &flags.engine);
   line.app().add_option("-f,--file", flags.text_path, "the text")->type_name("TEXT");
-  line.app().add_option("--tokens", flags.tokens, "instead of a text: 1,2,3 or @FILE")
+  line.app()
+      .add_option("--tokens", flags.tokens, "instead of a text: 1,2,3 or @FILE")
       ->type_name("IDS");
-  line.app().add_option("--stride", flags.stride, "tokens between windows; half of --ctx by default")
+  line.app()
+      .add_option("--stride", flags.stride, "tokens between windows; half of --ctx by default")
       ->type_name("N");
   line.app()
       .add_option("--save-logits", flags.save_path, "write the logits of all scored positions")
       ->type_name("FILE");
-  line.app().add_option("--kl-from", flags.base_path, "compare with logits saved before")
+  line.app()
+      .add_option("--kl-from", flags.base_path, "compare with logits saved before")
       ->type_name("FILE");
   line.app().add_flag("--step", flags.step, "token by token, as answers are made");
   line.app().add_flag("--json", flags.json, "print one JSON object");

@@ -80,8 +80,7 @@ Result<std::unique_ptr<LogitsReader>> LogitsReader::Open(const std::string& path
   const bool sought = std::fseek(opened, 0, SEEK_END) == 0;
   const long size = sought ? std::ftell(opened) : -1;
   const std::uint64_t row_bytes = std::uint64_t{text.n_vocab} * sizeof(float);
-  const std::uint64_t rows_bytes =
-      size < 0 ? 0 : static_cast<std::uint64_t>(size) - kHeaderBytes;
+  const std::uint64_t rows_bytes = size < 0 ? 0 : static_cast<std::uint64_t>(size) - kHeaderBytes;
   if (row_bytes == 0 || rows_bytes % row_bytes != 0 || rows_bytes / row_bytes != text.n_rows) {
     return DataError("{} is damaged: its length is not what its header says", path);
   }
@@ -96,8 +95,8 @@ Status LogitsReader::Read(std::vector<float>* row) {
   if (std::fread(row->data(), sizeof(float), row->size(), file_.get()) != row->size()) {
     return DataError("{} ended too early", path_);
   }
-  const bool numbers = std::all_of(row->begin(), row->end(),
-                                   [](float value) { return std::isfinite(value); });
+  const bool numbers =
+      std::all_of(row->begin(), row->end(), [](float value) { return std::isfinite(value); });
   return numbers ? Status::Ok() : DataError("{} holds a logit that is no number", path_);
 }
 

@@ -1,6 +1,6 @@
 // Logits of the scored positions of a text in a file, to compare other models with. Format: the 8
-// bytes "LARDLOG1", then little-endian u32 n_vocab, u32 n_tokens, u32 window, u32 stride, u64 number
-// of rows, u64 FNV-1a hash of the token ids, then rows of n_vocab float32. One thread.
+// bytes "LARDLOG1", then little-endian u32 n_vocab, u32 n_tokens, u32 window, u32 stride, u64
+// number of rows, u64 FNV-1a hash of the token ids, then rows of n_vocab float32. One thread.
 #pragma once
 
 #include <cstdint>

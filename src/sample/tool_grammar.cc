@@ -90,7 +90,8 @@ class ToolCompiler {
     JsonLimits limits;
     limits.max_bytes = kMaxSchemaBytes;
     LARDER_ASSIGN_OR_RETURN(
-        JsonValue schema, ParseJsonValue(tool.parameters_json, "the schema of its parameters", limits));
+        JsonValue schema,
+        ParseJsonValue(tool.parameters_json, "the schema of its parameters", limits));
     if (format_ == CallFormat::kQwenXml) return AddXmlCall(called, tool.name, schema, to);
     LARDER_ASSIGN_OR_RETURN(const RuleId arguments, Arguments(std::move(schema)));
     if (format_ == CallFormat::kDeepseek) {
@@ -137,8 +138,7 @@ class ToolCompiler {
     if (schema == nullptr || (!schema->is_object() && !schema->is_bool())) {
       return InvalidArgument("the schema of its parameters is no object");
     }
-    const NodeId inside =
-        b_.Then(b_.ThenRule(called, json_.Blanks()), "<function=" + name + ">\n");
+    const NodeId inside = b_.Then(b_.ThenRule(called, json_.Blanks()), "<function=" + name + ">\n");
     std::vector<std::pair<std::string, const JsonValue*>> parameters;
     std::set<std::string> required;
     if (const JsonValue* properties = schema->Find("properties")) {

@@ -12,9 +12,10 @@ namespace {
 
 const std::vector<ToolDefinition>& Tools() {
   static const std::vector<ToolDefinition> tools = {
-      MakeTool("get_weather", "",
-       R"({"type":"object","properties":{"city":{"type":"string","maxLength":10},"days":)"
-       R"({"type":"integer","minimum":1,"maximum":7},"unit":{"enum":["c","f"]}},"required":["city"]})"),
+      MakeTool(
+          "get_weather", "",
+          R"({"type":"object","properties":{"city":{"type":"string","maxLength":10},"days":)"
+          R"({"type":"integer","minimum":1,"maximum":7},"unit":{"enum":["c","f"]}},"required":["city"]})"),
       MakeTool("get", "", R"({"properties":{"keys":{"type":"array","items":{"type":"string"}}}})"),
       MakeTool("now", "", "{}"),
   };
@@ -32,9 +33,9 @@ TEST(ToolGrammar, HermesJson) {
   const std::string call =
       "<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Rome\", \"days\": 3}}\n"
       "</tool_call>";
-  for (const std::string& text : {std::string("No call. <tool <tool_cal> \xff"), call,
-                                  "Let me see.\n" + call + "\n" + call + " Done.",
-                                  "<tool_<" + call, std::string()}) {
+  for (const std::string& text :
+       {std::string("No call. <tool <tool_cal> \xff"), call,
+        "Let me see.\n" + call + "\n" + call + " Done.", "<tool_<" + call, std::string()}) {
     EXPECT_TRUE(GrammarReads(grammar, text)) << text;
   }
   for (const char* text :
@@ -70,8 +71,8 @@ TEST(ToolGrammar, QwenXml) {
         parameter("days", "3") + parameter("city", "x")}) {
     EXPECT_FALSE(GrammarReads(grammar, open + inside + close)) << inside;
   }
-  EXPECT_TRUE(GrammarReads(
-      grammar, "<tool_call>\n<function=get>\n" + parameter("keys", "[\"a\"]") + close));
+  EXPECT_TRUE(GrammarReads(grammar,
+                           "<tool_call>\n<function=get>\n" + parameter("keys", "[\"a\"]") + close));
   EXPECT_TRUE(GrammarReads(grammar, "<tool_call>\n<function=now>\n" + close));
 }
 
@@ -87,9 +88,9 @@ TEST(ToolGrammar, ARequiredCallComesFirst) {
 
 // Markers that are special tokens, as in Qwen's vocabularies, come where their text may.
 TEST(ToolGrammar, SpecialTokensCountAsTheirText) {
-  const auto tokenizer = Tokenizer::FromMetadata(SmallVocabulary(
-      "qwen2", {"Ġ \"", "\" :", "\": Ġ", "< t"}, {"<tool_call>", "</tool_call>"},
-      {"<|im_end|>", "<|other|>"}));
+  const auto tokenizer = Tokenizer::FromMetadata(
+      SmallVocabulary("qwen2", {"Ġ \"", "\" :", "\": Ġ", "< t"}, {"<tool_call>", "</tool_call>"},
+                      {"<|im_end|>", "<|other|>"}));
   ASSERT_TRUE(tokenizer.ok());
   const auto trie = TokenTrie::Make(**tokenizer);
   ASSERT_TRUE(trie.ok());
@@ -122,7 +123,9 @@ TEST(ToolGrammar, SpecialTokensCountAsTheirText) {
 
 TEST(ToolGrammar, RefusesByName) {
   const auto refused = [](const char* parameters, CallFormat format) {
-    return CompileToolCalls(format, {ToolDefinition{"f", "", parameters, ""}}, CallChoice::kFree).status().message();
+    return CompileToolCalls(format, {ToolDefinition{"f", "", parameters, ""}}, CallChoice::kFree)
+        .status()
+        .message();
   };
   EXPECT_NE(refused(R"({"type":"object","properties":{"a":{"not":{}}}})", CallFormat::kHermesJson)
                 .find("tool f: the schema uses \"not\""),
