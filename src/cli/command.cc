@@ -20,6 +20,7 @@ std::span<const Command> AllCommands() {
       {"inspect", "what is in a model file, what stays in memory, what streams", InspectMain},
       {"bench", "measure speed beside the limits of this machine", BenchMain},
       {"logits", "logits of a list of tokens, as JSON or .npy", LogitsMain},
+      {"perplexity", "what a text costs a model; KL divergence from saved logits", PerplexityMain},
       {"tokenize", "text to token ids", TokenizeMain},
       {"detokenize", "token ids to text", DetokenizeMain},
       {"quantize", "write a model with other weight types", QuantizeMain},

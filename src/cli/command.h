@@ -32,6 +32,7 @@ std::span<const Command> AllCommands();
 
 int RunMain(const Arguments& arguments);
 int LogitsMain(const Arguments& arguments);
+int PerplexityMain(const Arguments& arguments);
 int InspectMain(const Arguments& arguments);
 int TokenizeMain(const Arguments& arguments);
 int DetokenizeMain(const Arguments& arguments);

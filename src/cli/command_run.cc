@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "cli/command.h"
+#include "cli/constraint_flags.h"
 #include "cli/engine_flags.h"
 #include "cli/generation.h"
 #include "cli/interrupt.h"
@@ -32,6 +33,7 @@ constexpr std::int64_t kDefaultTokens = 512;
 
 struct RunFlags {
   EngineFlags engine;
+  ConstraintFlags constraint;
   std::string prompt;
   std::string system;
   std::optional<std::int64_t> n_tokens;
@@ -75,6 +77,10 @@ Status CheckFlags(RunFlags* flags) {
   PutGiven(*flags, &params);
   LARDER_RETURN_IF_ERROR(CheckSamplerParams(params));
   if (!flags->trace.empty()) LARDER_RETURN_IF_ERROR(CheckOutputPath(flags->trace));
+  if (flags->constraint.given() && (flags->thinking || flags->ignore_eos)) {
+    return InvalidArgument("{} and an answer held to JSON exclude each other",
+                           flags->thinking ? "--think" : "--ignore-eos");
+  }
   if (flags->prompt == "-") {
     LARDER_ASSIGN_OR_RETURN(flags->prompt, ReadStdin());
   }
@@ -103,11 +109,13 @@ Result<std::vector<std::int32_t>> MakePrompt(const RunFlags& flags, const Engine
 // One run from the loaded engine on; holds what the callbacks of Generate write.
 class Run {
  public:
-  Run(const RunFlags& flags, Engine* engine, const Tokenizer* tokenizer, RunFigures* figures)
+  Run(const RunFlags& flags, Engine* engine, const Tokenizer* tokenizer, RunFigures* figures,
+      std::unique_ptr<TokenConstraint> constraint)
       : flags_(flags),
         engine_(engine),
         tokenizer_(tokenizer),
         figures_(figures),
+        constraint_(std::move(constraint)),
         decoder_(*tokenizer) {}
 
   Result<int> Execute() {
@@ -161,6 +169,7 @@ class Run {
     options.max_tokens = flags_.n_tokens.value_or(kDefaultTokens);
     options.ignore_eos = flags_.ignore_eos;
     options.sampler = sampler;
+    options.constraint = constraint_.get();
     options.interrupted = [&interrupt] { return interrupt.requested(); };
     options.on_prompt = [&](std::int64_t n_done) {
       progress.Update(static_cast<std::uint64_t>(n_done), prompt_.size());
@@ -217,6 +226,11 @@ class Run {
       LARDER_RETURN_IF_ERROR(WriteStdout(DumpJson(json) + "\n"));
     }
     if (reason == StopReason::kInterrupted) return InterruptExitStatus();
+    if (constraint_ != nullptr && reason != StopReason::kEndOfGeneration &&
+        !constraint_->may_end()) {
+      PrintError("the answer was cut off before its JSON was complete; give a larger -n or --ctx");
+      return kExitFailure;
+    }
     if (reason != StopReason::kContextFull) return kExitSuccess;
     PrintError(fmt::format("the context of {} positions is full; give a larger --ctx",
                            session.capacity()));
@@ -229,6 +243,7 @@ class Run {
   Engine* engine_;
   const Tokenizer* tokenizer_;
   RunFigures* figures_;
+  std::unique_ptr<TokenConstraint> constraint_;
   StreamDecoder decoder_;
   std::unique_ptr<RoutingRecorder> recorder_;  // null: no trace is asked for
   std::vector<std::int32_t> prompt_;
@@ -249,6 +264,8 @@ Result<double> MemoryRate(const EngineOptions& options) {
 
 Result<int> RunOnce(const RunFlags& flags) {
   LARDER_ASSIGN_OR_RETURN(EngineOptions options, MakeEngineOptions(flags.engine));
+  LARDER_ASSIGN_OR_RETURN(std::shared_ptr<const Grammar> grammar, MakeGrammar(flags.constraint));
+  if (grammar != nullptr) options.caller_bytes = kConstraintBytes;
   RunFigures figures;
   if (flags.timing) {
     LARDER_ASSIGN_OR_RETURN(figures.memory_bytes_per_second, MemoryRate(options));
@@ -257,7 +274,9 @@ Result<int> RunOnce(const RunFlags& flags) {
   LARDER_ASSIGN_OR_RETURN(const std::unique_ptr<Engine> engine, LoadEngine(std::move(options)));
   figures.load_seconds = SecondsSince(start_us);
   LARDER_ASSIGN_OR_RETURN(const Tokenizer* tokenizer, engine->tokenizer());
-  Run run(flags, engine.get(), tokenizer, &figures);
+  LARDER_ASSIGN_OR_RETURN(std::unique_ptr<TokenConstraint> constraint,
+                          MakeConstraint(std::move(grammar), *tokenizer));
+  Run run(flags, engine.get(), tokenizer, &figures, std::move(constraint));
   return run.Execute();
 }
 
@@ -271,6 +290,7 @@ void AddRunOptions(CLI::App* app, RunFlags* flags) {
   app->add_flag("--raw", flags->raw, "take the text as it is, without a chat's frame");
   app->add_flag("--think", flags->thinking, "let the model reason first, if it can");
   AddEngineFlags(app, &flags->engine);
+  AddConstraintFlags(app, &flags->constraint);
   app->add_option("--temp", flags->temperature, "temperature; 0 takes the most likely token")
       ->type_name("X");
   app->add_option("--top-k", flags->top_k, "only the N most likely; 0: all")
@@ -297,7 +317,8 @@ int RunMain(const Arguments& arguments) {
                    "  larder run -m model.gguf -p \"Why is the sky blue?\"\n"
                    "  larder run -m model.gguf --memory 8G -n 64 --timing -p \"Write a haiku.\"\n"
                    "  larder run -m model.gguf --raw --temp 0 -p \"Once upon a time\"\n"
-                   "  git diff | larder run -m model.gguf -p -\n");
+                   "  git diff | larder run -m model.gguf -p -\n"
+                   "  larder run -m model.gguf --json-schema person.json -p \"Ada is 36.\"\n");
   RunFlags flags;
   AddRunOptions(&line.app(), &flags);
   if (const auto exit_status = line.Parse(arguments)) return *exit_status;

@@ -17,6 +17,18 @@ const char* StopReasonName(StopReason reason) {
   return "";
 }
 
+namespace {
+
+std::int32_t Choose(TokenConstraint* constraint, const std::vector<float>& logits,
+                    Sampler* sampler) {
+  if (constraint == nullptr) return sampler->Sample(logits);
+  const std::int32_t token = sampler->Sample(logits, constraint->Mask());
+  LARDER_CHECK(constraint->Accept(token).ok());
+  return token;
+}
+
+}  // namespace
+
 Result<StopReason> Generate(Session& session, const Tokenizer* tokenizer,
                             const std::vector<std::int32_t>& prompt,
                             const GenerationOptions& options) {
@@ -29,7 +41,7 @@ Result<StopReason> Generate(Session& session, const Tokenizer* tokenizer,
   Sampler sampler(options.sampler);
   for (std::int64_t n_made = 0; n_made < options.max_tokens;) {
     if (options.interrupted && options.interrupted()) return StopReason::kInterrupted;
-    const std::int32_t token = sampler.Sample(logits);
+    const std::int32_t token = Choose(options.constraint, logits, &sampler);
     const bool ends = tokenizer != nullptr && tokenizer->IsEndOfGeneration(token);
     if (ends && !options.ignore_eos) return StopReason::kEndOfGeneration;
     LARDER_RETURN_IF_ERROR(options.on_token(token));

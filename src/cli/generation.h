@@ -10,6 +10,7 @@
 #include "base/status.h"
 #include "engine/session.h"
 #include "sample/sampler.h"
+#include "sample/token_constraint.h"
 
 namespace larder {
 
@@ -21,6 +22,8 @@ struct GenerationOptions {
   std::int64_t max_tokens = 0;
   bool ignore_eos = false;
   SamplerParams sampler;
+  /// Says which tokens may come and hears which came; null: all may. Used during the call only.
+  TokenConstraint* constraint = nullptr;
   /// Prompt tokens done so far.
   std::function<void(std::int64_t n_done)> on_prompt;
   /// After the prompt, before the first token.

@@ -71,7 +71,7 @@ std::string DescribeLoss(const EngineOptions& options, const Metadata& metadata,
 MemoryRequest RequestOf(const EngineOptions& options, const Model& model,
                         std::int64_t context_tokens, int n_threads) {
   return {.model = &model,
-          .process_bytes = options.process_bytes.value_or(ResidentBytes()),
+          .process_bytes = options.process_bytes.value_or(ResidentBytes()) + options.caller_bytes,
           .available_bytes = AvailableMemoryBytes(),
           .context_tokens = context_tokens,
           .max_batch = std::min(options.max_batch, context_tokens),

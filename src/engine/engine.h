@@ -23,10 +23,11 @@ namespace larder {
 struct EngineOptions {
   std::string model_path;
   std::optional<std::uint64_t> memory_budget_bytes;  // absent: from what is available
-  std::int64_t context_tokens = 0;                   // 0: the model's own, at most 4096
-  int n_threads = 0;                                 // 0: the CPUs this process may use
-  std::int64_t max_batch = 0;                        // prompt tokens at once; 0: from the budget
-  int n_used = 0;                                    // experts per token; 0: the model's own
+  std::uint64_t caller_bytes = 0;   // what the caller will allocate later, inside the budget
+  std::int64_t context_tokens = 0;  // 0: the model's own, at most 4096
+  int n_threads = 0;                // 0: the CPUs this process may use
+  std::int64_t max_batch = 0;       // prompt tokens at once; 0: from the budget
+  int n_used = 0;                   // experts per token; 0: the model's own
   double expert_mass = 1;  // of a token's experts the first that reach this weight; 1: all
   IoMode io_mode = IoMode::kAuto;
   int io_depth = 16;

@@ -210,10 +210,9 @@ std::int32_t Sampler::Sample(std::span<const float> logits) {
 
 std::int32_t Sampler::Sample(std::span<const float> logits,
                              std::span<const std::uint64_t> allowed) {
-  LARDER_CHECK(allowed.size() >= (logits.size() + 63) / 64);
   masked_.assign(logits.size(), kLowest);
   bool any = false;
-  for (std::size_t i = 0; i < logits.size(); ++i) {
+  for (std::size_t i = 0; i < std::min(logits.size(), allowed.size() * 64); ++i) {
     if ((allowed[i / 64] >> (i % 64) & 1) == 0) continue;
     // Above -infinity, so that a forbidden token never ties with an allowed one.
     masked_[i] = std::max(Clean(logits[i]), std::numeric_limits<float>::lowest());

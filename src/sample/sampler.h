@@ -41,8 +41,9 @@ class Sampler {
   /// A token id in [0, logits.size()). `logits` [n_vocab], not empty; NaN counts as -infinity.
   std::int32_t Sample(std::span<const float> logits);
 
-  /// The same among the tokens whose bit is set: bit i % 64 of allowed[i / 64] is token i's. At
-  /// least one bit is set (a bug otherwise); a token is allowed however small its logit is.
+  /// The same among the tokens whose bit is set: bit i % 64 of allowed[i / 64] is token i's;
+  /// tokens beyond the last word are not allowed. At least one bit is set (a bug otherwise); a
+  /// token is allowed however small its logit is.
   std::int32_t Sample(std::span<const float> logits, std::span<const std::uint64_t> allowed);
 
   const SamplerParams& params() const { return params_; }

@@ -1,0 +1,304 @@
+// The free text is an automaton that looks for the opening of a call, byte by byte (Knuth, Morris,
+// Pratt); it is there that special tokens count as their text.
+#include "sample/tool_grammar.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "sample/json_grammar.h"
+#include "sample/json_match.h"
+#include "sample/json_schema.h"
+
+namespace larder {
+
+namespace {
+
+constexpr std::string_view kParameterEnd = "\n</parameter>";
+constexpr std::uint32_t kMostTextChars = 1000;  // counted inside XML, where each is an automaton
+constexpr int kMaxReferences = 200;
+
+std::string_view Opening(CallFormat format) {
+  return format == CallFormat::kDeepseek ? "<｜tool▁call▁begin｜>" : "<tool_call>";
+}
+
+std::string_view Closing(CallFormat format) {
+  return format == CallFormat::kDeepseek ? "<｜tool▁call▁end｜>" : "</tool_call>";
+}
+
+class ToolCompiler {
+ public:
+  explicit ToolCompiler(CallFormat format) : format_(format), b_(json_.builder()) {}
+
+  Result<Grammar> Compile(const std::vector<ToolDefinition>& tools, CallChoice choice) {
+    if (format_ != CallFormat::kHermesJson && format_ != CallFormat::kQwenXml &&
+        format_ != CallFormat::kDeepseek) {
+      return Unsupported("calls in the format {} cannot be held to a schema",
+                         CallFormatName(format_));
+    }
+    if (tools.empty()) return InvalidArgument("there is no tool that a call could be held to");
+    const RuleId root = b_.AddRule();
+    const NodeId called = b_.AddNode();
+    const NodeId text = AddFreeText(called);
+    if (choice == CallChoice::kFree) b_.AddNothing(b_.RuleStart(root), text);
+    if (choice == CallChoice::kRequired) {
+      b_.MarkFreeText(b_.RuleStart(root));
+      b_.AddText(b_.RuleStart(root), Opening(format_), called);
+    }
+    for (const ToolDefinition& tool : tools) {
+      const Status added = AddCall(called, tool, text);
+      if (!added.ok()) return added.WithContext("tool " + tool.name);
+      if (!b_.fits()) return SchemaTooLarge();
+    }
+    std::optional<Grammar> grammar = b_.Finish(root);
+    if (!grammar) return InvalidArgument("no arguments satisfy the schema of any tool");
+    return *std::move(grammar);
+  }
+
+ private:
+  // Any bytes; behind the opening of a call it goes on at `called`.
+  NodeId AddFreeText(NodeId called) {
+    const std::string_view opening = Opening(format_);
+    std::vector<NodeId> nodes;
+    for (std::size_t i = 0; i < opening.size(); ++i) {
+      nodes.push_back(b_.AddNode());
+      b_.Accept(nodes[i]);
+      b_.MarkFreeText(nodes[i]);
+    }
+    for (std::size_t i = 0; i < opening.size(); ++i) {
+      for (unsigned byte = 0; byte < 256;) {
+        const std::size_t next = AfterByte(opening, i, byte);
+        unsigned last = byte;
+        while (last < 255 && AfterByte(opening, i, last + 1) == next) ++last;
+        b_.AddBytes(nodes[i], static_cast<std::uint8_t>(byte), static_cast<std::uint8_t>(last),
+                    next == opening.size() ? called : nodes[next]);
+        byte = last + 1;
+      }
+    }
+    return nodes[0];
+  }
+
+  // How much of `wanted` has been read when `byte` follows its first n_read bytes.
+  static std::size_t AfterByte(std::string_view wanted, std::size_t n_read, unsigned byte) {
+    std::string text(wanted.substr(0, n_read));
+    text += static_cast<char>(byte);
+    while (wanted.substr(0, text.size()) != text) text.erase(0, 1);
+    return text.size();
+  }
+
+  Status AddCall(NodeId called, const ToolDefinition& tool, NodeId to) {
+    JsonLimits limits;
+    limits.max_bytes = kMaxSchemaBytes;
+    LARDER_ASSIGN_OR_RETURN(
+        JsonValue schema,
+        ParseJsonValue(tool.parameters_json, "the schema of its parameters", limits));
+    if (format_ == CallFormat::kQwenXml) return AddXmlCall(called, tool.name, schema, to);
+    LARDER_ASSIGN_OR_RETURN(const RuleId arguments, Arguments(std::move(schema)));
+    if (format_ == CallFormat::kDeepseek) {
+      const NodeId named = b_.Then(called, tool.name);
+      b_.MarkFreeText(named);
+      AddClosing(b_.ThenRule(b_.Then(named, "<｜tool▁sep｜>"), arguments), to);
+      return Status::Ok();
+    }
+    const RuleId name = b_.AddRule();
+    const NodeId name_end = b_.AddNode();
+    b_.Accept(name_end);
+    b_.AddText(b_.RuleStart(name), JsonQuoted(tool.name), name_end);
+    ObjectShape call;
+    call.properties = {{"name", true, name}, {"arguments", true, arguments}};
+    const NodeId end = b_.AddNode();
+    json_.AddObject(b_.ThenRule(called, json_.Blanks()), call, end);
+    AddClosing(b_.ThenRule(end, json_.Blanks()), to);
+    return Status::Ok();
+  }
+
+  void AddClosing(NodeId from, NodeId to) {
+    b_.MarkFreeText(from);
+    b_.AddText(from, Closing(format_), to);
+  }
+
+  // Arguments are an object, whatever the schema forgot to say.
+  Result<RuleId> Arguments(JsonValue schema) {
+    if (schema.is_object() && schema.members.empty()) return json_.AnyObject();
+    if (schema.is_object() && schema.Find("type") == nullptr) {
+      JsonValue type;
+      type.kind = JsonValue::Kind::kString;
+      type.text = "object";
+      schema.members.emplace_back("type", std::move(type));
+    }
+    return AddJsonSchema(&json_, schema, schema);
+  }
+
+  Status AddXmlCall(NodeId called, const std::string& name, const JsonValue& root, NodeId to) {
+    const JsonValue* schema = Target(root, root);
+    for (const char* word : {"anyOf", "oneOf", "allOf"}) {
+      if (schema == nullptr || schema->Find(word) == nullptr) continue;
+      return Unsupported("parameters that are written as XML cannot be combined by \"{}\"", word);
+    }
+    if (schema == nullptr || (!schema->is_object() && !schema->is_bool())) {
+      return InvalidArgument("the schema of its parameters is no object");
+    }
+    const NodeId inside = b_.Then(b_.ThenRule(called, json_.Blanks()), "<function=" + name + ">\n");
+    std::vector<std::pair<std::string, const JsonValue*>> parameters;
+    std::set<std::string> required;
+    if (const JsonValue* properties = schema->Find("properties")) {
+      for (const auto& [key, value] : properties->members) parameters.emplace_back(key, &value);
+    }
+    if (const JsonValue* list = schema->Find("required")) {
+      for (const JsonValue& one : list->items) required.insert(one.text);
+    }
+    NodeId node = inside;
+    for (const auto& [key, value] : parameters) {
+      const NodeId behind = b_.AddNode();
+      const NodeId begun = b_.Then(node, "<parameter=" + key + ">\n");
+      const NodeId end = b_.AddNode();
+      LARDER_RETURN_IF_ERROR(AddParameter(begun, *value, root, end));
+      b_.AddText(end, std::string(kParameterEnd) + "\n", behind);
+      if (required.count(key) == 0) b_.AddNothing(node, behind);
+      node = behind;
+    }
+    AddClosing(b_.Then(node, "</function>\n"), to);
+    return Status::Ok();
+  }
+
+  // What a chain of references ends at; nullptr when it does not.
+  static const JsonValue* Target(const JsonValue& schema, const JsonValue& root) {
+    const JsonValue* at = &schema;
+    for (int i = 0; i < kMaxReferences && at != nullptr; ++i) {
+      const JsonValue* reference = at->Find("$ref");
+      if (reference == nullptr) return at;
+      at = ResolveReference(root, reference->text);
+    }
+    return nullptr;
+  }
+
+  // May a value be a string that no list of values limits?
+  static bool MayBeText(const JsonValue& schema, const JsonValue& root, int depth = 0) {
+    const JsonValue* at = Target(schema, root);
+    if (at == nullptr || depth > 20) return false;
+    if (at->is_bool()) return at->boolean;
+    if (at->Find("enum") != nullptr || at->Find("const") != nullptr) return false;
+    if (const JsonValue* type = at->Find("type")) {
+      const auto is_string = [](const JsonValue& one) { return one.text == "string"; };
+      return is_string(*type) || std::any_of(type->items.begin(), type->items.end(), is_string);
+    }
+    bool branches = false;
+    for (const char* word : {"anyOf", "oneOf", "allOf"}) {
+      const JsonValue* list = at->Find(word);
+      if (list == nullptr) continue;
+      branches = true;
+      for (const JsonValue& one : list->items) {
+        if (MayBeText(one, root, depth + 1)) return true;
+      }
+    }
+    const bool structured = at->Find("properties") != nullptr || at->Find("items") != nullptr;
+    return !branches && !structured;
+  }
+
+  Status AddParameter(NodeId from, const JsonValue& schema, const JsonValue& root, NodeId to) {
+    if (MayBeText(schema, root)) return AddText(from, *Target(schema, root), to);
+    const JsonValue* at = Target(schema, root);
+    const JsonValue* choices = at == nullptr ? nullptr : at->Find("enum");
+    const bool strings = choices != nullptr && choices->is_array() &&
+                         std::all_of(choices->items.begin(), choices->items.end(),
+                                     [](const JsonValue& one) { return one.is_string(); });
+    const JsonValue* constant = at == nullptr ? nullptr : at->Find("const");
+    std::vector<std::string> texts;
+    if (strings) {
+      for (const JsonValue& one : choices->items) texts.push_back(one.text);
+    } else if (constant != nullptr && constant->is_string()) {
+      texts.push_back(constant->text);
+    }
+    texts.erase(std::remove_if(texts.begin(), texts.end(),
+                               [](const std::string& text) {
+                                 return text.find(kParameterEnd) != std::string::npos;
+                               }),
+                texts.end());
+    if (!texts.empty()) {
+      b_.AddTexts(from, texts, to);
+      return Status::Ok();
+    }
+    LARDER_ASSIGN_OR_RETURN(const RuleId rule, AddJsonSchema(&json_, schema, root));
+    b_.AddCall(from, rule, to);
+    return Status::Ok();
+  }
+
+  Status AddText(NodeId from, const JsonValue& schema, NodeId to) {
+    const JsonValue* least = schema.Find("minLength");
+    const JsonValue* most = schema.Find("maxLength");
+    for (const char* word : {"pattern", "format"}) {
+      if (schema.Find(word) == nullptr) continue;
+      return Unsupported("the schema of its parameters uses \"{}\", which Larder does not support",
+                         word);
+    }
+    const auto chars = [](const JsonValue* word, std::uint32_t otherwise) {
+      return word == nullptr || !(word->number >= 0 && word->number <= kMostTextChars)
+                 ? otherwise
+                 : static_cast<std::uint32_t>(word->number);
+    };
+    for (const JsonValue* word : {least, most}) {
+      if (word == nullptr || chars(word, kUnlimited) != kUnlimited) continue;
+      return Unsupported("a text written as XML is counted to {} characters only", kMostTextChars);
+    }
+    b_.AddCall(from, PlainText(chars(least, 0), chars(most, kUnlimited)), to);
+    return Status::Ok();
+  }
+
+  // Characters that do not contain the end of a parameter, in UTF-8.
+  RuleId PlainText(std::uint32_t min_chars, std::uint32_t max_chars) {
+    const auto [made, is_new] = texts_.try_emplace({min_chars, max_chars}, RuleId{0});
+    if (!is_new) return made->second;
+    made->second = b_.AddRule();
+    const bool counted = max_chars != kUnlimited;
+    const std::uint32_t n_counts = (counted ? max_chars : min_chars) + 1;
+    const std::size_t n_read = kParameterEnd.size();  // so much of it was read: 0 to n_read - 1
+    std::vector<NodeId> nodes(n_counts * n_read);
+    for (NodeId& node : nodes) node = b_.AddNode();
+    for (std::uint32_t count = 0; count < n_counts && b_.fits(); ++count) {
+      const std::uint32_t next = counted ? count + 1 : std::min(count + 1, min_chars);
+      const NodeId wide = b_.AddNode();
+      if (next < n_counts) b_.AddCodePoints(wide, 0x80, 0x10ffff, nodes[next * n_read]);
+      for (std::size_t read = 0; read < n_read; ++read) {
+        const NodeId node = nodes[count * n_read + read];
+        if (count >= min_chars) b_.Accept(node);
+        if (next >= n_counts) continue;
+        b_.AddNothing(node, wide);
+        AddAscii(node, read, &nodes[next * n_read]);
+      }
+    }
+    b_.AddNothing(b_.RuleStart(made->second), nodes[0]);
+    return made->second;
+  }
+
+  void AddAscii(NodeId node, std::size_t read, const NodeId* next) {
+    for (unsigned byte = 0; byte < 0x80;) {
+      const bool blank = byte == '\t' || byte == '\n' || byte == '\r';
+      const std::size_t after = AfterByte(kParameterEnd, read, byte);
+      unsigned last = byte;
+      const auto same = [&](unsigned other) {
+        return other < 0x80 && (other >= 0x20) == (byte >= 0x20) && other >= 0x20 &&
+               AfterByte(kParameterEnd, read, other) == after;
+      };
+      while (same(last + 1)) ++last;
+      if ((byte >= 0x20 || blank) && after < kParameterEnd.size()) {
+        b_.AddBytes(node, static_cast<std::uint8_t>(byte), static_cast<std::uint8_t>(last),
+                    next[after]);
+      }
+      byte = last + 1;
+    }
+  }
+
+  CallFormat format_;
+  JsonGrammar json_;
+  GrammarBuilder& b_;
+  std::map<std::pair<std::uint32_t, std::uint32_t>, RuleId> texts_;
+};
+
+}  // namespace
+
+Result<Grammar> CompileToolCalls(CallFormat format, const std::vector<ToolDefinition>& tools,
+                                 CallChoice choice) {
+  return ToolCompiler(format).Compile(tools, choice);
+}
+
+}  // namespace larder

@@ -1,0 +1,142 @@
+// Calls inside free text: what is held to the schemas, what stays free, and masks with markers that
+// are special tokens.
+#include "sample/tool_grammar.h"
+
+#include <gtest/gtest.h>
+
+#include "sample/constraint_testing.h"
+#include "text/vocabulary_testing.h"
+
+namespace larder {
+namespace {
+
+const std::vector<ToolDefinition>& Tools() {
+  static const std::vector<ToolDefinition> tools = {
+      MakeTool(
+          "get_weather", "",
+          R"({"type":"object","properties":{"city":{"type":"string","maxLength":10},"days":)"
+          R"({"type":"integer","minimum":1,"maximum":7},"unit":{"enum":["c","f"]}},"required":["city"]})"),
+      MakeTool("get", "", R"({"properties":{"keys":{"type":"array","items":{"type":"string"}}}})"),
+      MakeTool("now", "", "{}"),
+  };
+  return tools;
+}
+
+Grammar Compiled(CallFormat format, CallChoice choice = CallChoice::kFree) {
+  Result<Grammar> grammar = CompileToolCalls(format, Tools(), choice);
+  EXPECT_TRUE(grammar.ok()) << grammar.status().message();
+  return *std::move(grammar);
+}
+
+TEST(ToolGrammar, HermesJson) {
+  const Grammar grammar = Compiled(CallFormat::kHermesJson);
+  const std::string call =
+      "<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Rome\", \"days\": 3}}\n"
+      "</tool_call>";
+  for (const std::string& text :
+       {std::string("No call. <tool <tool_cal> \xff"), call,
+        "Let me see.\n" + call + "\n" + call + " Done.", "<tool_<" + call, std::string()}) {
+    EXPECT_TRUE(GrammarReads(grammar, text)) << text;
+  }
+  for (const char* text :
+       {"<tool_call>", "<tool_call>\n{\"name\": \"nothing\", \"arguments\": {}}\n</tool_call>",
+        "<tool_call>{\"name\": \"get_weather\", \"arguments\": {}}</tool_call>",
+        "<tool_call>{\"name\": \"get_weather\", \"arguments\": {\"city\": \"R\", \"days\": 8}}"
+        "</tool_call>",
+        "<tool_call>{\"name\": \"now\", \"arguments\": []}</tool_call>",
+        "<tool_call>{\"name\": \"now\", \"arguments\": {}}", "<tool_call> Hello"}) {
+    EXPECT_FALSE(GrammarReads(grammar, text)) << text;
+  }
+  EXPECT_TRUE(GrammarReads(
+      grammar, "<tool_call>{\"name\": \"now\", \"arguments\": {\"any\": [1]}}</tool_call>"));
+}
+
+TEST(ToolGrammar, QwenXml) {
+  const Grammar grammar = Compiled(CallFormat::kQwenXml);
+  const std::string open = "<tool_call>\n<function=get_weather>\n";
+  const std::string close = "</function>\n</tool_call>";
+  const auto parameter = [](const std::string& name, const std::string& value) {
+    return "<parameter=" + name + ">\n" + value + "\n</parameter>\n";
+  };
+  for (const std::string& inside :
+       {parameter("city", "Rome"), parameter("city", "") + parameter("days", "7"),
+        parameter("city", "</param\né") + parameter("days", "1") + parameter("unit", "c")}) {
+    EXPECT_TRUE(GrammarReads(grammar, "Hm. " + open + inside + close + " x")) << inside;
+  }
+  for (const std::string& inside :
+       {std::string(), parameter("days", "3"), parameter("city", "a long name!"),
+        parameter("city", "x") + parameter("days", "8"),
+        parameter("city", "x") + parameter("unit", "\"c\""),
+        parameter("city", "x") + parameter("other", "1"),
+        parameter("days", "3") + parameter("city", "x")}) {
+    EXPECT_FALSE(GrammarReads(grammar, open + inside + close)) << inside;
+  }
+  EXPECT_TRUE(GrammarReads(grammar,
+                           "<tool_call>\n<function=get>\n" + parameter("keys", "[\"a\"]") + close));
+  EXPECT_TRUE(GrammarReads(grammar, "<tool_call>\n<function=now>\n" + close));
+}
+
+TEST(ToolGrammar, ARequiredCallComesFirst) {
+  const Grammar grammar = Compiled(CallFormat::kDeepseek, CallChoice::kRequired);
+  const std::string call =
+      "<｜tool▁call▁begin｜>get_weather<｜tool▁sep｜>{\"city\":\"Rome\"}<｜tool▁call▁end｜>";
+  EXPECT_TRUE(GrammarReads(grammar, call));
+  EXPECT_TRUE(GrammarReads(grammar, call + call + "text"));
+  EXPECT_FALSE(GrammarReads(grammar, ""));
+  EXPECT_FALSE(GrammarReads(grammar, "text" + call));
+}
+
+// Markers that are special tokens, as in Qwen's vocabularies, come where their text may.
+TEST(ToolGrammar, SpecialTokensCountAsTheirText) {
+  const auto tokenizer = Tokenizer::FromMetadata(
+      SmallVocabulary("qwen2", {"Ġ \"", "\" :", "\": Ġ", "< t"}, {"<tool_call>", "</tool_call>"},
+                      {"<|im_end|>", "<|other|>"}));
+  ASSERT_TRUE(tokenizer.ok());
+  const auto trie = TokenTrie::Make(**tokenizer);
+  ASSERT_TRUE(trie.ok());
+  const auto grammar = std::make_shared<const Grammar>(Compiled(CallFormat::kHermesJson));
+  TokenConstraint constraint(grammar, *trie);
+  const std::int32_t open = *(*tokenizer)->FindToken("<tool_call>");
+  const std::int32_t close = *(*tokenizer)->FindToken("</tool_call>");
+  const std::int32_t other = *(*tokenizer)->FindToken("<|other|>");
+  const std::int32_t end = *(*tokenizer)->FindToken("<|im_end|>");
+  const auto allowed = [&](std::int32_t token) {
+    const std::span<const std::uint64_t> mask = constraint.Mask();
+    return (mask[static_cast<std::size_t>(token) / 64] >> (token % 64) & 1) != 0;
+  };
+  const auto feed = [&](const std::string& text) {
+    for (const char c : text) {
+      ASSERT_TRUE(constraint.Accept(*(*tokenizer)->FindToken(std::string(1, c))).ok()) << c;
+    }
+  };
+  EXPECT_TRUE(allowed(open) && allowed(other) && allowed(end) && allowed(close));
+  ASSERT_TRUE(constraint.Accept(open).ok());
+  EXPECT_FALSE(allowed(open) || allowed(other) || allowed(end) || allowed(close));
+  feed("{\"name\": \"now\", \"arguments\": {\"a\": \"");
+  EXPECT_FALSE(allowed(close) || allowed(end));
+  feed("x\"}}");
+  EXPECT_TRUE(allowed(close));
+  EXPECT_FALSE(allowed(end) || allowed(other));
+  ASSERT_TRUE(constraint.Accept(close).ok());
+  EXPECT_TRUE(allowed(end) && allowed(open) && allowed(other));
+}
+
+TEST(ToolGrammar, RefusesByName) {
+  const auto refused = [](const char* parameters, CallFormat format) {
+    return CompileToolCalls(format, {ToolDefinition{"f", "", parameters, ""}}, CallChoice::kFree)
+        .status()
+        .message();
+  };
+  EXPECT_NE(refused(R"({"type":"object","properties":{"a":{"not":{}}}})", CallFormat::kHermesJson)
+                .find("tool f: the schema uses \"not\""),
+            std::string::npos);
+  EXPECT_NE(refused(R"({"type":"object","properties":{"a":{"type":"string","pattern":"x"}}})",
+                    CallFormat::kQwenXml)
+                .find("pattern"),
+            std::string::npos);
+  EXPECT_NE(refused("{", CallFormat::kQwenXml).find("no valid JSON"), std::string::npos);
+  EXPECT_FALSE(CompileToolCalls(CallFormat::kQwenXml, {}, CallChoice::kFree).ok());
+}
+
+}  // namespace
+}  // namespace larder
