@@ -4,11 +4,13 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/status.h"
 #include "engine/session.h"
+#include "sample/logprobs.h"
 #include "sample/sampler.h"
 
 namespace larder {
@@ -21,6 +23,9 @@ struct GenerationOptions {
   std::int64_t max_tokens = 0;
   bool ignore_eos = false;
   SamplerParams sampler;
+  /// Before on_token, what the model thought of the token and of its `n_logprobs` strongest rivals.
+  std::optional<std::size_t> n_logprobs;
+  std::function<void(const Logprobs& logprobs)> on_logprobs;
   /// Prompt tokens done so far.
   std::function<void(std::int64_t n_done)> on_prompt;
   /// After the prompt, before the first token.
