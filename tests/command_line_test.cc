@@ -188,14 +188,14 @@ TEST(CommandLine, RunSeparatesAnswerAndRest) {
   EXPECT_FALSE(json.contains("logprobs"));
   // The model's own first token is forbidden, another one forced.
   const std::int64_t first = json.at("tokens").at(0);
-  const Outcome biased = Larder(words + "--json --logprobs 2 --logit-bias 97=1e6 --logit-bias " +
+  const Outcome biased = Larder(words + "--json --logprobs 2 --logit-bias 64=1e6 --logit-bias " +
                                 std::to_string(first) + "=-inf");
   ASSERT_EQ(biased.exit_status, 0) << biased.err;
   const auto biased_json = nlohmann::json::parse(biased.out);
-  EXPECT_EQ(biased_json.at("tokens"), nlohmann::json(std::vector<int>(6, 97)));
+  EXPECT_EQ(biased_json.at("tokens"), nlohmann::json(std::vector<int>(6, 64)));
   const auto& place = biased_json.at("logprobs").at(0);
   EXPECT_EQ(biased_json.at("logprobs").size(), 6u);
-  EXPECT_EQ(place.at("token"), 97);
+  EXPECT_EQ(place.at("token"), 64);
   EXPECT_EQ(place.at("text"), "a");
   EXPECT_EQ(place.at("top").size(), 2u);
   EXPECT_EQ(place.at("top").at(0).at("token"), first);  // what the model itself would have said

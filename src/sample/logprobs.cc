@@ -1,6 +1,7 @@
 // log softmax = (logit - largest) - log(sum of e^(logit - largest)), the sum in the order of ids.
 #include "sample/logprobs.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -13,10 +14,10 @@ namespace larder {
 Logprobs ComputeLogprobs(std::span<const float> logits, std::int32_t chosen, std::size_t n_top) {
   LARDER_CHECK(chosen >= 0 && static_cast<std::size_t>(chosen) < logits.size());
   std::vector<Candidate> top;
-  TopLogits(logits, nullptr, std::max<std::size_t>(n_top, 1), top);
+  TopLogits(logits, {}, std::max<std::size_t>(n_top, 1), top);
   const double largest = static_cast<double>(top[0].logit);
   double total = 0.0;
-  ForEachAllowed(logits, nullptr, [&](std::int32_t, float logit) {
+  ForEachAllowed(logits, {}, [&](std::int32_t, float logit) {
     total += ExactExp(static_cast<double>(logit) - largest);
   });
   const auto logprob = [&](float logit) {

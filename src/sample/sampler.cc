@@ -153,7 +153,7 @@ void Sampler::CutTopP(double total) {
   }
 }
 
-void Sampler::KeepTopP(std::span<const float> logits, const TokenMask* allowed, float largest) {
+void Sampler::KeepTopP(std::span<const float> logits, AllowedBits allowed, float largest) {
   std::array<double, kBins> mass{};
   double total = 0.0;
   ForEachAllowed(logits, allowed, [&](std::int32_t, float logit) {
@@ -174,7 +174,7 @@ void Sampler::KeepTopP(std::span<const float> logits, const TokenMask* allowed, 
   CutTopP(total);
 }
 
-void Sampler::KeepMinP(std::span<const float> logits, const TokenMask* allowed, float largest) {
+void Sampler::KeepMinP(std::span<const float> logits, AllowedBits allowed, float largest) {
   candidates_.clear();
   ForEachAllowed(logits, allowed, [&](std::int32_t id, float logit) {
     if (params_.min_p <= 0.0 || Share(logit, largest) >= params_.min_p) {
@@ -202,13 +202,13 @@ std::int32_t Sampler::Draw(float largest, double unit) {
   return candidates_[chosen].id;
 }
 
-std::int32_t Sampler::Sample(std::span<const float> logits, const TokenMask* allowed) {
+std::int32_t Sampler::Sample(std::span<const float> logits, AllowedBits allowed) {
   LARDER_CHECK(!logits.empty());
   const double unit = SplitMix64::UnitAt(params_.seed, n_draws_++);
   logits = Adjust(logits);
   const bool few = params_.temperature > 0.0 && params_.top_k > 0;
   TopLogits(logits, allowed, few ? static_cast<std::size_t>(params_.top_k) : 1, candidates_);
-  if (candidates_.empty()) return kNoToken;
+  LARDER_CHECK(!candidates_.empty());
   const float largest = candidates_[0].logit;
   // Infinite logits leave no probabilities to draw from.
   if (params_.temperature == 0.0 || !std::isfinite(largest)) return candidates_[0].id;
@@ -229,21 +229,6 @@ std::int32_t Sampler::Sample(std::span<const float> logits, const TokenMask* all
     });
   }
   return Draw(largest, unit);
-}
-
-std::int32_t Sampler::Sample(std::span<const float> logits,
-                             std::span<const std::uint64_t> allowed) {
-  LARDER_CHECK(allowed.size() >= (logits.size() + 63) / 64);
-  masked_.assign(logits.size(), kLowest);
-  bool any = false;
-  for (std::size_t i = 0; i < logits.size(); ++i) {
-    if ((allowed[i / 64] >> (i % 64) & 1) == 0) continue;
-    // Above -infinity, so that a forbidden token never ties with an allowed one.
-    masked_[i] = std::max(Clean(logits[i]), std::numeric_limits<float>::lowest());
-    any = true;
-  }
-  LARDER_CHECK(any);
-  return Sample(masked_);
 }
 
 }  // namespace larder

@@ -12,7 +12,6 @@
 
 #include "base/status.h"
 #include "sample/token_history.h"
-#include "sample/token_mask.h"
 #include "sample/top_logits.h"
 
 namespace larder {
@@ -50,31 +49,26 @@ SamplerParams ModelSamplerParams(
 
 class Sampler {
  public:
-  static constexpr std::int32_t kNoToken = -1;
-
   /// Checks `params` as a bug: call CheckSamplerParams first on what a user wrote.
   explicit Sampler(const SamplerParams& params);
 
-  /// A token id in [0, logits.size()) that `allowed` allows (null: all; ids beyond the mask are
-  /// forbidden), or kNoToken when it allows none. `logits` [n_vocab], not empty; NaN counts as
-  /// -infinity. The n-th call uses the n-th random number of the seed.
-  std::int32_t Sample(std::span<const float> logits, const TokenMask* allowed = nullptr);
+  /// A token id in [0, logits.size()). `logits` [n_vocab], not empty; NaN counts as -infinity. With
+  /// `allowed`, only a token whose bit is set, however small its logit: bit i % 64 of allowed[i /
+  /// 64] is token i's, and at least one is set (a bug otherwise). Empty: all are allowed. The n-th
+  /// call uses the n-th random number of the seed.
+  std::int32_t Sample(std::span<const float> logits, AllowedBits allowed = {});
 
   /// What the penalties are to know: tokens of the prompt, and each token of the answer once it
   /// stands.
   void AddPrompt(std::span<const std::int32_t> tokens);
   void Accept(std::int32_t token);
 
-  /// The same among the tokens whose bit is set: bit i % 64 of allowed[i / 64] is token i's. At
-  /// least one bit is set (a bug otherwise); a token is allowed however small its logit is.
-  std::int32_t Sample(std::span<const float> logits, std::span<const std::uint64_t> allowed);
-
   const SamplerParams& params() const { return params_; }
 
  private:
   std::span<const float> Adjust(std::span<const float> logits);
-  void KeepTopP(std::span<const float> logits, const TokenMask* allowed, float largest);
-  void KeepMinP(std::span<const float> logits, const TokenMask* allowed, float largest);
+  void KeepTopP(std::span<const float> logits, AllowedBits allowed, float largest);
+  void KeepMinP(std::span<const float> logits, AllowedBits allowed, float largest);
   void CutTopP(double total);
   std::int32_t Draw(float largest, double unit);
 
@@ -84,7 +78,6 @@ class Sampler {
   std::vector<float> adjusted_;        // [n_vocab] with biases and penalties, when there are any
   std::vector<Candidate> candidates_;  // what the cuts have left, the most likely first
   std::vector<double> weights_;
-  std::vector<float> masked_;  // the logits with -infinity where a mask forbids
 };
 
 }  // namespace larder

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <memory>
 
 #include "base/random.h"
 #include "sample/exact_exp.h"
@@ -135,7 +134,7 @@ TEST(Sampler, ExtremeLogits) {
 // the random number; `near` tells that it is too close to a border for the last bits not to matter.
 struct Reference {
   std::vector<double> probabilities;  // by id
-  std::int32_t token = Sampler::kNoToken;
+  std::int32_t token = -1;
   bool near = false;
 };
 
@@ -164,13 +163,13 @@ void Penalize(const SamplerParams& params, const std::vector<std::int32_t>& prom
 }
 
 Reference SampleByDefinition(const SamplerParams& params, const std::vector<float>& logits,
-                             const TokenMask* mask, double unit) {
+                             AllowedBits allowed, double unit) {
   std::vector<std::int32_t> ids;
   for (std::int32_t id = 0; id < static_cast<std::int32_t>(logits.size()); ++id) {
-    if (mask == nullptr || mask->Allows(id)) ids.push_back(id);
+    const auto i = static_cast<std::size_t>(id);
+    if (allowed.empty() || (allowed[i / 64] >> (i % 64) & 1) != 0) ids.push_back(id);
   }
   Reference reference;
-  if (ids.empty()) return reference;
   const auto logit = [&](std::int32_t id) { return logits[static_cast<std::size_t>(id)]; };
   // Only the plain softmax, and min-p alone, go through the tokens in the order of ids.
   std::vector<std::int32_t> sorted = ids;
@@ -245,10 +244,11 @@ TEST(Sampler, EqualsTheChainByDefinition) {
       float& logit = biased[static_cast<std::size_t>(id)];
       logit = static_cast<float>(logit + bias);
     }
-    TokenMask mask(logits.size());
-    const bool masked = random.NextBelow(2) == 0;
-    for (std::size_t id = 0; masked && id < logits.size(); ++id) {
-      if (random.NextBelow(3) == 0) mask.Allow(static_cast<std::int32_t>(id));
+    std::vector<std::uint64_t> mask;
+    if (random.NextBelow(2) == 0) {
+      mask.resize((logits.size() + 63) / 64);
+      for (std::uint64_t& word : mask) word = random.Next() & random.Next();
+      mask[0] |= 1;
     }
     Sampler sampler(params);
     sampler.AddPrompt(prompt);
@@ -256,13 +256,12 @@ TEST(Sampler, EqualsTheChainByDefinition) {
     for (std::uint64_t n = 0; n < 5; ++n) {
       std::vector<float> expected = biased;
       Penalize(params, prompt, answer, expected);
-      const Reference reference = SampleByDefinition(params, expected, masked ? &mask : nullptr,
-                                                     SplitMix64::UnitAt(params.seed, n));
-      const std::int32_t token = sampler.Sample(logits, masked ? &mask : nullptr);
+      const Reference reference =
+          SampleByDefinition(params, expected, mask, SplitMix64::UnitAt(params.seed, n));
+      const std::int32_t token = sampler.Sample(logits, mask);
       n_near += reference.near;
       ASSERT_TRUE(reference.near || token == reference.token)
           << "round " << round << ": " << token << " for " << reference.token;
-      if (token < 0) break;
       sampler.Accept(token);
       answer.push_back(token);
     }
@@ -281,7 +280,7 @@ TEST(Sampler, DrawsFollowTheirProbabilities) {
     params.presence_penalty = params.frequency_penalty = 0;
     std::vector<float> logits(20);
     for (float& logit : logits) logit = static_cast<float>(random.NextUnit() * 3);
-    const Reference reference = SampleByDefinition(params, logits, nullptr, 0.5);
+    const Reference reference = SampleByDefinition(params, logits, {}, 0.5);
     const std::vector<int> counts = Count(params, logits, kDraws);
     double statistic = 0;
     int n_cells = 0;
@@ -299,35 +298,14 @@ TEST(Sampler, DrawsFollowTheirProbabilities) {
   }
 }
 
-TEST(Sampler, MasksAreObeyed) {
-  const std::vector<float> logits = {5, 1, 4, kNan, 2};
-  TokenMask mask(5);
+TEST(Sampler, TokensBeyondAMaskAreForbidden) {
+  std::vector<float> logits(100, 1.0f);
+  logits[99] = 9;
   Sampler greedy(Params(0, 0, 1, 0));
-  EXPECT_EQ(greedy.Sample(logits, &mask), Sampler::kNoToken);
-  mask.Allow(3);
-  EXPECT_EQ(greedy.Sample(logits, &mask), 3);
-  mask.Allow(1);
-  mask.Allow(4);
-  EXPECT_EQ(greedy.Sample(logits, &mask), 4);
-  // A mask shorter than the logits forbids the rest.
-  EXPECT_EQ(greedy.Sample(logits, std::make_unique<TokenMask>(2, true).get()), 0);
-  Sampler hot(Params(9, 40, 1, 0));
-  for (int i = 0; i < 200; ++i) EXPECT_TRUE(mask.Allows(hot.Sample(logits, &mask)));
-  const TokenMask longer(1000, true);
-  EXPECT_EQ(greedy.Sample(logits, &longer), 0);
-}
-
-TEST(TokenMask, CountsItsBits) {
-  for (const std::size_t n : {0u, 1u, 63u, 64u, 65u, 200u}) {
-    TokenMask mask(n, true);
-    EXPECT_EQ(mask.n_allowed(), n);
-    EXPECT_FALSE(mask.Allows(static_cast<std::int32_t>(n)));
-    if (n == 0) continue;
-    mask.Forbid(static_cast<std::int32_t>(n) - 1);
-    EXPECT_EQ(mask.n_allowed(), n - 1);
-    EXPECT_FALSE(mask.Allows(static_cast<std::int32_t>(n) - 1));
-  }
-  EXPECT_FALSE(TokenMask(8, true).Allows(-1));
+  const std::vector<std::uint64_t> first_word = {~std::uint64_t{0} << 5};
+  EXPECT_EQ(greedy.Sample(logits, first_word), 5);
+  const std::vector<std::uint64_t> longer(10, ~std::uint64_t{0});
+  EXPECT_EQ(greedy.Sample(logits, longer), 99);
 }
 
 TEST(TopLogits, EqualAFullSort) {
@@ -338,11 +316,10 @@ TEST(TopLogits, EqualAFullSort) {
       logit =
           random.NextBelow(20) == 0 ? kNan : static_cast<float>(std::round(random.NextUnit() * 50));
     }
-    TokenMask mask(logits.size() - random.NextBelow(logits.size()), round % 3 == 0);
-    for (std::size_t i = 0; i < mask.size(); ++i) {
-      if (random.NextBelow(2) == 0) mask.Allow(static_cast<std::int32_t>(i));
+    std::vector<std::uint64_t> allowed(round % 2 == 0 ? 0 : 1 + random.NextBelow(11));
+    for (std::uint64_t& word : allowed) {
+      word = random.NextBelow(3) == 0 ? ~std::uint64_t{0} : random.Next() & random.Next();
     }
-    const TokenMask* allowed = round % 2 == 0 ? nullptr : &mask;
     std::vector<Candidate> expected;
     ForEachAllowed(logits, allowed, [&](std::int32_t id, float logit) {
       expected.push_back({logit, id});

@@ -3,13 +3,14 @@
 #include "sample/top_logits.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 
 namespace larder {
 namespace {
 
-constexpr std::size_t kBlock = TokenMask::kBitsPerWord;
+constexpr std::size_t kBlock = 64;
 constexpr float kLowest = -std::numeric_limits<float>::infinity();
 
 // In eight lanes, which compilers make vectors of; NaN loses every comparison.
@@ -26,11 +27,9 @@ float LargestOfBlock(const float* logits) {
   return *std::max_element(largest, largest + kLanes);
 }
 
-std::uint64_t AllowedInBlock(const TokenMask* allowed, std::size_t block, std::size_t n_logits) {
+std::uint64_t AllowedInBlock(AllowedBits allowed, std::size_t block, std::size_t n_logits) {
   std::uint64_t word = ~std::uint64_t{0};
-  if (allowed != nullptr) {
-    word = block < allowed->words().size() ? allowed->words()[block] : 0;
-  }
+  if (!allowed.empty()) word = block < allowed.size() ? allowed[block] : 0;
   const std::size_t n_left = n_logits - block * kBlock;
   return n_left < kBlock ? word & ((std::uint64_t{1} << n_left) - 1) : word;
 }
@@ -39,7 +38,7 @@ std::uint64_t AllowedInBlock(const TokenMask* allowed, std::size_t block, std::s
 
 float CleanLogit(float logit) { return std::isnan(logit) ? kLowest : logit; }
 
-void TopLogits(std::span<const float> logits, const TokenMask* allowed, std::size_t k,
+void TopLogits(std::span<const float> logits, AllowedBits allowed, std::size_t k,
                std::vector<Candidate>& top) {
   top.clear();
   for (std::size_t begin = 0; begin < logits.size(); begin += kBlock) {

@@ -1,14 +1,17 @@
 // The largest of many logits without sorting them all. Pure functions; NaN counts as -infinity.
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
 
-#include "sample/token_mask.h"
-
 namespace larder {
+
+/// Bit i % 64, from the lowest, of word i / 64 is token i's; tokens beyond the words are not
+/// allowed, bits beyond the tokens mean nothing. Empty: all tokens are allowed.
+using AllowedBits = std::span<const std::uint64_t>;
 
 struct Candidate {
   float logit;
@@ -23,25 +26,23 @@ inline bool Before(const Candidate& a, const Candidate& b) {
 /// -infinity for NaN.
 float CleanLogit(float logit);
 
-/// The `k` > 0 first in the order of Before, sorted, of those that `allowed` allows (null: all).
+/// The `k` > 0 first in the order of Before, sorted, of those that `allowed` allows.
 /// One pass; what cannot enter is passed over 64 at a time.
-void TopLogits(std::span<const float> logits, const TokenMask* allowed, std::size_t k,
+void TopLogits(std::span<const float> logits, AllowedBits allowed, std::size_t k,
                std::vector<Candidate>& top);
 
 /// Calls take(id, logit) for every allowed token, ascending; the logit is clean.
 template <typename Take>
-void ForEachAllowed(std::span<const float> logits, const TokenMask* allowed, Take take) {
-  if (allowed == nullptr) {
+void ForEachAllowed(std::span<const float> logits, AllowedBits allowed, Take take) {
+  if (allowed.empty()) {
     for (std::size_t i = 0; i < logits.size(); ++i) {
       take(static_cast<std::int32_t>(i), CleanLogit(logits[i]));
     }
     return;
   }
-  const std::span<const std::uint64_t> words = allowed->words();
-  for (std::size_t w = 0; w < words.size(); ++w) {
-    for (std::uint64_t left = words[w]; left != 0; left &= left - 1) {
-      const std::size_t i =
-          w * TokenMask::kBitsPerWord + static_cast<std::size_t>(std::countr_zero(left));
+  for (std::size_t w = 0; w < allowed.size(); ++w) {
+    for (std::uint64_t left = allowed[w]; left != 0; left &= left - 1) {
+      const std::size_t i = w * 64 + static_cast<std::size_t>(std::countr_zero(left));
       if (i >= logits.size()) return;
       take(static_cast<std::int32_t>(i), CleanLogit(logits[i]));
     }
