@@ -109,6 +109,11 @@ TEST(CommandLine, WrongUseIsKnownBeforeAnythingIsLoaded) {
   ExpectError(Larder("run -m x -p y -n 99999999999999999999"), 2, "too large");
   ExpectError(Larder("run -m x -p y --seed -1"), 2, "--seed must be");
   ExpectError(Larder("run -m x -p y --temp -1"), 2, "temperature");
+  ExpectError(Larder("run -m x -p y --repeat-penalty 0"), 2, "repeat penalty");
+  ExpectError(Larder("run -m x -p y --logit-bias 5"), 2, "\"5\" is no logit bias");
+  ExpectError(Larder("run -m x -p y --logit-bias 5=1e"), 2, "no logit bias");
+  ExpectError(Larder("run -m x -p y --logit-bias 99999999999=1"), 2, "no logit bias");
+  ExpectError(Larder("run -m x -p y --logprobs 2"), 2, "--json");
   ExpectError(Larder("run -m x --raw -p ''"), 2, "prompt is empty");
   ExpectError(Larder("bench -m x --workload none"), 2, "none");
   ExpectError(Larder("bench -m x --trace /nowhere.csv"), 2, "/nowhere.csv");
@@ -180,6 +185,22 @@ TEST(CommandLine, RunSeparatesAnswerAndRest) {
   EXPECT_EQ(json.at("tokens").size(), 6u);
   EXPECT_EQ(json.at("stop"), "length");
   EXPECT_EQ(json.at("timings").at("answer").at("n_tokens"), 6);
+  EXPECT_FALSE(json.contains("logprobs"));
+  // The model's own first token is forbidden, another one forced.
+  const std::int64_t first = json.at("tokens").at(0);
+  const Outcome biased = Larder(words + "--json --logprobs 2 --logit-bias 64=1e6 --logit-bias " +
+                                std::to_string(first) + "=-inf");
+  ASSERT_EQ(biased.exit_status, 0) << biased.err;
+  const auto biased_json = nlohmann::json::parse(biased.out);
+  EXPECT_EQ(biased_json.at("tokens"), nlohmann::json(std::vector<int>(6, 64)));
+  const auto& place = biased_json.at("logprobs").at(0);
+  EXPECT_EQ(biased_json.at("logprobs").size(), 6u);
+  EXPECT_EQ(place.at("token"), 64);
+  EXPECT_EQ(place.at("text"), "a");
+  EXPECT_EQ(place.at("top").size(), 2u);
+  EXPECT_EQ(place.at("top").at(0).at("token"), first);  // what the model itself would have said
+  EXPECT_GE(place.at("top").at(0).at("logprob"), place.at("logprob"));
+  ExpectError(Larder(words + "--logit-bias 288=1"), 2, "ids 0 to 287");
 }
 
 TEST(CommandLine, FewerExpertsAreSaidEveryTime) {

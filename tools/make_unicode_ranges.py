@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
-"""Writes src/text/unicode_ranges.cc: the character classes of the pre-tokenizers' expressions.
+"""Writes the character classes of the pre-tokenizers' expressions, as two C++ files.
 
 Larder's splits must equal those of Hugging Face tokenizers, so the classes are asked of that library
 (0.23: Oniguruma with Unicode 16, and Rust's char::is_numeric with Unicode 17 for Digits) instead of a
 system library whose Unicode version differs from one distribution to the next.
 
-    python3 tools/make_unicode_ranges.py > src/text/unicode_ranges.cc
+    python3 tools/make_unicode_ranges.py ranges > src/text/unicode_ranges.cc
+    python3 tools/make_unicode_ranges.py cases > src/text/unicode_cases.cc
 """
+import sys
+
 import tokenizers
 from tokenizers import Regex
 from tokenizers import pre_tokenizers
@@ -73,11 +76,22 @@ def table(name, comment, found):
     print("};\n")
 
 
-def main():
-    letters, numbers = members(r"\p{L}"), members(r"\p{N}")
-    print("// Character classes as sorted ranges of code points. Made by tools/make_unicode_ranges.py "
-          f"with\n// tokenizers {tokenizers.__version__}; do not edit.")
+def open_file(title):
+    print(f"// {title} as sorted ranges of code points. Made by tools/make_unicode_ranges.py\n// with "
+          f"tokenizers {tokenizers.__version__}; do not edit.")
     print('#include "text/unicode_ranges.h"\n\nnamespace larder {\nnamespace {\n\n// clang-format off\n')
+
+
+def close_file(functions):
+    print("// clang-format on\n\n}  // namespace\n")
+    for function, name in functions:
+        print(f"std::span<const CodePointRange> {function}() {{ return {name}; }}")
+    print("\n}  // namespace larder")
+
+
+def write_ranges():
+    letters, numbers = members(r"\p{L}"), members(r"\p{N}")
+    open_file("Character classes")
     table("kLetters", r"\p{L}, Unicode 16", ranges(letters))
     table("kMarks", r"\p{M}, Unicode 16", ranges(members(r"\p{M}")))
     table("kNumbers", r"\p{N}, Unicode 16", ranges(numbers))
@@ -85,12 +99,21 @@ def main():
     table("kSpaces", r"\s: White_Space", ranges(members(r"\s")))
     table("kDeepseekLetters", "the cased letters that deepseek-llm's expression lists",
           parse(DEEPSEEK_LETTERS))
-    print("// clang-format on\n\n}  // namespace\n")
-    for function, name in (("LetterRanges", "kLetters"), ("MarkRanges", "kMarks"),
-                           ("NumberRanges", "kNumbers"), ("NewNumberRanges", "kNewNumbers"),
-                           ("SpaceRanges", "kSpaces"), ("DeepseekLetterRanges", "kDeepseekLetters")):
-        print(f"std::span<const CodePointRange> {function}() {{ return {name}; }}")
-    print("\n}  // namespace larder")
+    close_file((("LetterRanges", "kLetters"), ("MarkRanges", "kMarks"),
+                ("NumberRanges", "kNumbers"), ("NewNumberRanges", "kNewNumbers"),
+                ("SpaceRanges", "kSpaces"), ("DeepseekLetterRanges", "kDeepseekLetters")))
 
 
-main()
+def write_cases():
+    open_file("Cases, punctuation, symbols and Chinese characters")
+    table("kUpper", r"\p{Lu} and \p{Lt}, Unicode 16", ranges(members(r"[\p{Lu}\p{Lt}]")))
+    table("kLower", r"\p{Ll}, Unicode 16", ranges(members(r"\p{Ll}")))
+    table("kPunctuation", r"\p{P}, Unicode 16", ranges(members(r"\p{P}")))
+    table("kSymbols", r"\p{S}, Unicode 16", ranges(members(r"\p{S}")))
+    table("kHan", r"\p{Han}, Unicode 16", ranges(members(r"\p{Han}")))
+    close_file((("UpperRanges", "kUpper"), ("LowerRanges", "kLower"),
+                ("PunctuationRanges", "kPunctuation"), ("SymbolRanges", "kSymbols"),
+                ("HanRanges", "kHan")))
+
+
+{"ranges": write_ranges, "cases": write_cases}[sys.argv[1]]()

@@ -17,6 +17,7 @@
 #include "cli/probes.h"
 #include "cli/progress.h"
 #include "cli/routing_recorder.h"
+#include "cli/sampling_flags.h"
 #include "cli/timing.h"
 #include "cli/token_list.h"
 #include "engine/session.h"
@@ -43,43 +44,20 @@ struct RunFlags {
   bool timing = false;
   bool json = false;
   std::string trace;
-  std::optional<double> temperature;
-  std::optional<int> top_k;
-  std::optional<double> top_p;
-  std::optional<double> min_p;
-  std::uint64_t seed = 0;
+  SamplingFlags sampling;
+  std::optional<std::size_t> n_logprobs;
 };
-
-void PutGiven(const RunFlags& flags, SamplerParams* params) {
-  if (flags.temperature) params->temperature = *flags.temperature;
-  if (flags.top_k) params->top_k = *flags.top_k;
-  if (flags.top_p) params->top_p = *flags.top_p;
-  if (flags.min_p) params->min_p = *flags.min_p;
-  params->seed = flags.seed;
-}
-
-SamplerParams MakeSampler(const RunFlags& flags, const Metadata& metadata) {
-  SamplerParams params =
-      ModelSamplerParams([&metadata](const std::string& key) -> std::optional<double> {
-        const Result<double> value = metadata.GetFloat(key);
-        if (value.ok()) return *value;
-        const Result<std::uint64_t> whole = metadata.GetUint(key);
-        if (whole.ok()) return static_cast<double>(*whole);
-        return std::nullopt;
-      });
-  PutGiven(flags, &params);
-  return params;
-}
 
 // What can be known to be wrong before a model is loaded; reads stdin.
 Status CheckFlags(RunFlags* flags) {
-  SamplerParams params;
-  PutGiven(*flags, &params);
-  LARDER_RETURN_IF_ERROR(CheckSamplerParams(params));
+  LARDER_RETURN_IF_ERROR(CheckSamplingFlags(flags->sampling));
   if (!flags->trace.empty()) LARDER_RETURN_IF_ERROR(CheckOutputPath(flags->trace));
   if (flags->constraint.given() && (flags->thinking || flags->ignore_eos)) {
     return InvalidArgument("{} and an answer held to JSON exclude each other",
                            flags->thinking ? "--think" : "--ignore-eos");
+  }
+  if (flags->n_logprobs && !flags->json) {
+    return InvalidArgument("--logprobs is part of the JSON output; give --json too");
   }
   if (flags->prompt == "-") {
     LARDER_ASSIGN_OR_RETURN(flags->prompt, ReadStdin());
@@ -120,8 +98,9 @@ class Run {
 
   Result<int> Execute() {
     LARDER_ASSIGN_OR_RETURN(prompt_, MakePrompt(flags_, *engine_, *tokenizer_));
-    const SamplerParams sampler = MakeSampler(flags_, engine_->metadata());
-    LARDER_RETURN_IF_ERROR(CheckSamplerParams(sampler));
+    LARDER_ASSIGN_OR_RETURN(
+        const SamplerParams sampler,
+        MakeSamplerParams(flags_.sampling, engine_->metadata(), tokenizer_->n_vocab()));
     InterruptScope interrupt;
     LARDER_ASSIGN_OR_RETURN(const std::unique_ptr<Session> session, engine_->NewSession());
     LARDER_RETURN_IF_ERROR(BeginTrace());
@@ -170,6 +149,8 @@ class Run {
     options.ignore_eos = flags_.ignore_eos;
     options.sampler = sampler;
     options.constraint = constraint_.get();
+    options.n_logprobs = flags_.n_logprobs;
+    options.on_logprobs = [this](const Logprobs& logprobs) { logprobs_.push_back(logprobs); };
     options.interrupted = [&interrupt] { return interrupt.requested(); };
     options.on_prompt = [&](std::int64_t n_done) {
       progress.Update(static_cast<std::uint64_t>(n_done), prompt_.size());
@@ -223,6 +204,7 @@ class Run {
                              {"plan", engine_->plan().Describe()},
                              {"timings", ToJson(*figures_)}};
       if (!engine_->plan().lossy.empty()) json["lossy"] = engine_->plan().lossy;
+      if (flags_.n_logprobs) json["logprobs"] = LogprobsJson();
       LARDER_RETURN_IF_ERROR(WriteStdout(DumpJson(json) + "\n"));
     }
     if (reason == StopReason::kInterrupted) return InterruptExitStatus();
@@ -239,6 +221,26 @@ class Run {
     return flags_.n_tokens ? kExitFailure : kExitSuccess;
   }
 
+  nlohmann::json TokenJson(std::int32_t token, double logprob) const {
+    return {{"token", token},
+            {"text", std::string(tokenizer_->TokenBytes(token))},
+            {"logprob", logprob}};
+  }
+
+  // One object for each token of the answer; the strongest of that place are in "top".
+  nlohmann::json LogprobsJson() const {
+    nlohmann::json list = nlohmann::json::array();
+    for (std::size_t i = 0; i < logprobs_.size() && i < answer_.size(); ++i) {
+      nlohmann::json entry = TokenJson(answer_[i], logprobs_[i].chosen);
+      entry["top"] = nlohmann::json::array();
+      for (const TokenLogprob& rival : logprobs_[i].top) {
+        entry["top"].push_back(TokenJson(rival.token, rival.logprob));
+      }
+      list.push_back(std::move(entry));
+    }
+    return list;
+  }
+
   const RunFlags& flags_;
   Engine* engine_;
   const Tokenizer* tokenizer_;
@@ -248,6 +250,7 @@ class Run {
   std::unique_ptr<RoutingRecorder> recorder_;  // null: no trace is asked for
   std::vector<std::int32_t> prompt_;
   std::vector<std::int32_t> answer_;
+  std::vector<Logprobs> logprobs_;
   std::string text_;
   std::int64_t phase_start_us_ = 0;
 };
@@ -291,23 +294,17 @@ void AddRunOptions(CLI::App* app, RunFlags* flags) {
   app->add_flag("--think", flags->thinking, "let the model reason first, if it can");
   AddEngineFlags(app, &flags->engine);
   AddConstraintFlags(app, &flags->constraint);
-  app->add_option("--temp", flags->temperature, "temperature; 0 takes the most likely token")
-      ->type_name("X");
-  app->add_option("--top-k", flags->top_k, "only the N most likely; 0: all")
-      ->type_name("N")
-      ->check(WholeNumber(0));
-  app->add_option("--top-p", flags->top_p, "the fewest that reach this probability")
-      ->type_name("X");
-  app->add_option("--min-p", flags->min_p, "none below this share of the best")->type_name("X");
-  app->add_option("--seed", flags->seed, "of the random choice, 0 by default")
-      ->type_name("N")
-      ->check(WholeNumber(0));
+  AddSamplingFlags(app, &flags->sampling);
   app->add_flag("--ignore-eos", flags->ignore_eos, "go on after the end of the answer");
   app->add_flag("--timing", flags->timing, "print where the time went, and the limits");
   app->add_option("--trace-routing", flags->trace,
                   "write which experts each layer of each token chose, as CSV (.gz: compressed)")
       ->type_name("FILE");
   app->add_flag("--json", flags->json, "print one JSON object instead of the text");
+  app->add_option("--logprobs", flags->n_logprobs,
+                  "with --json: each token's log probability and those of the N most likely")
+      ->type_name("N")
+      ->check(WholeNumber(0));
 }
 
 }  // namespace

@@ -39,11 +39,16 @@ Result<StopReason> Generate(Session& session, const Tokenizer* tokenizer,
   LARDER_RETURN_IF_ERROR(session.Append(prompt, LogitsFor::kLastToken, keep, options.on_prompt));
   if (options.on_prompt_done) options.on_prompt_done();
   Sampler sampler(options.sampler);
+  sampler.AddPrompt(prompt);
   for (std::int64_t n_made = 0; n_made < options.max_tokens;) {
     if (options.interrupted && options.interrupted()) return StopReason::kInterrupted;
     const std::int32_t token = Choose(options.constraint, logits, &sampler);
     const bool ends = tokenizer != nullptr && tokenizer->IsEndOfGeneration(token);
     if (ends && !options.ignore_eos) return StopReason::kEndOfGeneration;
+    sampler.Accept(token);
+    if (options.n_logprobs) {
+      options.on_logprobs(ComputeLogprobs(logits, token, *options.n_logprobs));
+    }
     LARDER_RETURN_IF_ERROR(options.on_token(token));
     if (++n_made == options.max_tokens) break;
     if (session.n_tokens() >= session.capacity()) return StopReason::kContextFull;

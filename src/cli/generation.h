@@ -4,11 +4,13 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/status.h"
 #include "engine/session.h"
+#include "sample/logprobs.h"
 #include "sample/sampler.h"
 #include "sample/token_constraint.h"
 
@@ -24,6 +26,9 @@ struct GenerationOptions {
   SamplerParams sampler;
   /// Says which tokens may come and hears which came; null: all may. Used during the call only.
   TokenConstraint* constraint = nullptr;
+  /// Before on_token, what the model thought of the token and of its `n_logprobs` strongest rivals.
+  std::optional<std::size_t> n_logprobs;
+  std::function<void(const Logprobs& logprobs)> on_logprobs;
   /// Prompt tokens done so far.
   std::function<void(std::int64_t n_done)> on_prompt;
   /// After the prompt, before the first token.

@@ -1,68 +1,61 @@
-// The k largest logits come from one pass that keeps a small heap; without top-k, only what top-p
-// can reach is sorted, in growing parts. The exponential is our own, because the C library's differ
-// in the last bit, and sums run in a fixed order.
+// The k largest logits come from one pass that keeps a small heap. Without top-k, a histogram of
+// the probabilities says how far down top-p can reach, and only that much is sorted.
 #include "sample/sampler.h"
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cmath>
-#include <limits>
 
 #include "base/check.h"
+#include "base/random.h"
+#include "sample/exact_exp.h"
 
 namespace larder {
 namespace {
 
-constexpr float kLowest = -std::numeric_limits<float>::infinity();
-
-float Clean(float logit) { return std::isnan(logit) ? kLowest : logit; }
-
-/// 1 / i! for i = 0 to 13, Taylor's coefficients of the exponential.
-constexpr std::array<double, 14> kInverseFactorials = [] {
-  std::array<double, 14> inverse{};
-  double factorial = 1.0;
-  for (std::size_t i = 0; i < inverse.size(); ++i) {
-    if (i > 0) factorial *= static_cast<double>(i);
-    inverse[i] = 1.0 / factorial;
-  }
-  return inverse;
-}();
-
-/// e^x for x <= 0 as 2^k e^r, |r| <= ln(2)/2, by additions and multiplications alone: the same bits
-/// everywhere. Relative error below 1e-15; 0 for x <= -700 and NaN.
-double Exp(double x) {
-  constexpr double kLog2e = 1.4426950408889634;
-  constexpr double kLn2High = 0.6931471803691238;  // its last 20 bits are 0: k * kLn2High is exact
-  constexpr double kLn2Low = 1.9082149292705877e-10;
-  if (!(x > -700.0)) return 0.0;
-  const int k = -static_cast<int>(0.5 - x * kLog2e);
-  const double r = (x - k * kLn2High) - k * kLn2Low;
-  double sum = kInverseFactorials.back();
-  for (std::size_t i = kInverseFactorials.size() - 1; i-- > 0;) {
-    sum = sum * r + kInverseFactorials[i];
-  }
-  const auto exponent = static_cast<std::uint64_t>(k + 1023);
-  return sum * std::bit_cast<double>(exponent << 52);
-}
-
 /// The probability of `logit` as a share of the largest's.
 double Share(float logit, float largest) {
-  return Exp(static_cast<double>(logit) - static_cast<double>(largest));
+  return ExactExp(static_cast<double>(logit) - static_cast<double>(largest));
 }
 
 bool InUnit(double value) { return value >= 0.0 && value <= 1.0; }
 
-std::int32_t ArgMax(std::span<const float> logits) {
-  std::size_t best = 0;
-  float best_logit = Clean(logits[0]);
-  for (std::size_t i = 1; i < logits.size(); ++i) {
-    if (logits[i] > best_logit) {  // false for NaN
-      best = i;
-      best_logit = logits[i];
+// Bins of an eighth below the largest logit; the last one takes all that is farther.
+constexpr std::size_t kBins = 512;
+constexpr double kBinsPerNat = 8.0;
+
+std::size_t BinOf(float logit, float largest) {
+  const double below = (static_cast<double>(largest) - static_cast<double>(logit)) * kBinsPerNat;
+  return below < static_cast<double>(kBins - 1) ? static_cast<std::size_t>(below) : kBins - 1;
+}
+
+Status CheckPenalties(const SamplerParams& params) {
+  if (!(params.repeat_penalty > 0.0) || !std::isfinite(params.repeat_penalty)) {
+    return InvalidArgument("the repeat penalty is {}; give a number above 0, 1 for none",
+                           params.repeat_penalty);
+  }
+  if (!std::isfinite(params.presence_penalty)) {
+    return InvalidArgument("the presence penalty is {}; give a number, 0 for none",
+                           params.presence_penalty);
+  }
+  if (!std::isfinite(params.frequency_penalty)) {
+    return InvalidArgument("the frequency penalty is {}; give a number, 0 for none",
+                           params.frequency_penalty);
+  }
+  if (params.penalty_window < 0) {
+    return InvalidArgument("the penalty window is {}; give a number of tokens, or 0 for all",
+                           params.penalty_window);
+  }
+  for (const LogitBias& entry : params.logit_bias) {
+    if (entry.token < 0) {
+      return InvalidArgument("a logit bias is for token {}; ids begin at 0", entry.token);
+    }
+    if (std::isnan(entry.bias) || (std::isinf(entry.bias) && entry.bias > 0)) {
+      return InvalidArgument("the logit bias of token {} is {}; give a number, or -inf",
+                             entry.token, entry.bias);
     }
   }
-  return static_cast<std::int32_t>(best);
+  return Status::Ok();
 }
 
 }  // namespace
@@ -82,7 +75,7 @@ Status CheckSamplerParams(const SamplerParams& params) {
   if (!InUnit(params.min_p)) {
     return InvalidArgument("min-p is {}; give a number from 0 to 1", params.min_p);
   }
-  return Status::Ok();
+  return CheckPenalties(params);
 }
 
 SamplerParams ModelSamplerParams(
@@ -95,69 +88,64 @@ SamplerParams ModelSamplerParams(
     set(changed, *value);
     if (CheckSamplerParams(changed).ok()) params = changed;
   };
+  // A value that no int holds is as wrong as a negative one.
+  const auto whole = [](double value) {
+    return value >= 0 && value <= 1e9 ? static_cast<int>(value) : -1;
+  };
   take("general.sampling.temp", [](SamplerParams& p, double value) { p.temperature = value; });
-  take("general.sampling.top_k", [](SamplerParams& p, double value) {
-    // A value that no int holds is as wrong as a negative one.
-    p.top_k = value >= 0 && value <= 1e9 ? static_cast<int>(value) : -1;
-  });
+  take("general.sampling.top_k", [&](SamplerParams& p, double value) { p.top_k = whole(value); });
   take("general.sampling.top_p", [](SamplerParams& p, double value) { p.top_p = value; });
   take("general.sampling.min_p", [](SamplerParams& p, double value) { p.min_p = value; });
+  take("general.sampling.penalty_repeat",
+       [](SamplerParams& p, double value) { p.repeat_penalty = value; });
+  take("general.sampling.penalty_last_n", [&](SamplerParams& p, double value) {
+    // In the file -1 is the whole context, and a window of 0 switches the penalty off.
+    if (value == 0) p.repeat_penalty = 1.0;
+    p.penalty_window = value == -1 ? 0 : whole(value);
+  });
   return params;
 }
 
-Sampler::Sampler(const SamplerParams& params) : params_(params), random_(params.seed) {
+Sampler::Sampler(const SamplerParams& params)
+    : params_(params), history_(static_cast<std::size_t>(params.penalty_window)) {
   LARDER_CHECK(CheckSamplerParams(params).ok());
 }
 
-// Larger logits first, ties to the lower id: a total order, so that every platform agrees.
-bool Sampler::Before(const Candidate& a, const Candidate& b) {
-  return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
+void Sampler::AddPrompt(std::span<const std::int32_t> tokens) {
+  for (const std::int32_t token : tokens) history_.Add(token, false);
 }
 
-void Sampler::KeepTopK(std::span<const float> logits) {
-  const std::size_t k = static_cast<std::size_t>(params_.top_k);
-  candidates_.clear();
-  for (std::size_t i = 0; i < logits.size(); ++i) {
-    const Candidate candidate{Clean(logits[i]), static_cast<std::int32_t>(i)};
-    if (candidates_.size() < k) {
-      candidates_.push_back(candidate);
-      std::push_heap(candidates_.begin(), candidates_.end(), Before);
-    } else if (candidate.logit > candidates_.front().logit) {
-      std::pop_heap(candidates_.begin(), candidates_.end(), Before);
-      candidates_.back() = candidate;
-      std::push_heap(candidates_.begin(), candidates_.end(), Before);
+void Sampler::Accept(std::int32_t token) { history_.Add(token, true); }
+
+std::span<const float> Sampler::Adjust(std::span<const float> logits) {
+  const bool penalize = params_.repeat_penalty != 1.0 || params_.presence_penalty != 0.0 ||
+                        params_.frequency_penalty != 0.0;
+  if (params_.logit_bias.empty() && !(penalize && !history_.counts().empty())) return logits;
+  adjusted_.assign(logits.begin(), logits.end());
+  for (const LogitBias& entry : params_.logit_bias) {
+    const auto i = static_cast<std::size_t>(entry.token);
+    if (i >= adjusted_.size()) continue;
+    adjusted_[i] = static_cast<float>(static_cast<double>(adjusted_[i]) + entry.bias);
+  }
+  if (!penalize) return adjusted_;
+  // The order of the map does not matter: each token is changed by itself.
+  for (const auto& [token, count] : history_.counts()) {
+    const auto i = static_cast<std::size_t>(token);
+    if (token < 0 || i >= adjusted_.size()) continue;
+    double logit = static_cast<double>(adjusted_[i]);
+    logit = logit > 0 ? logit / params_.repeat_penalty : logit * params_.repeat_penalty;
+    if (count.n_sampled > 0) {
+      logit -= params_.presence_penalty + count.n_sampled * params_.frequency_penalty;
     }
+    adjusted_[i] = static_cast<float>(logit);
   }
-  std::sort_heap(candidates_.begin(), candidates_.end(), Before);
-  n_sorted_ = candidates_.size();
+  return adjusted_;
 }
 
-void Sampler::KeepAll(std::span<const float> logits) {
-  candidates_.clear();
-  for (std::size_t i = 0; i < logits.size(); ++i) {
-    candidates_.push_back({Clean(logits[i]), static_cast<std::int32_t>(i)});
-  }
-  n_sorted_ = 0;
-}
-
-void Sampler::SortUpTo(std::size_t n) {
-  n = std::min(n, candidates_.size());
-  if (n <= n_sorted_) return;
-  const auto from = candidates_.begin() + static_cast<std::ptrdiff_t>(n_sorted_);
-  const auto to = candidates_.begin() + static_cast<std::ptrdiff_t>(n);
-  std::nth_element(from, to, candidates_.end(), Before);
-  std::sort(from, to, Before);
-  n_sorted_ = n;
-}
-
-void Sampler::CutTopP(float largest) {
-  if (params_.top_p >= 1.0) return;
-  double total = 0.0;
-  for (const Candidate& candidate : candidates_) total += Share(candidate.logit, largest);
+void Sampler::CutTopP(double total) {
   double sum = 0.0;
   for (std::size_t i = 0; i < candidates_.size(); ++i) {
-    if (i >= n_sorted_) SortUpTo(std::max<std::size_t>(256, 4 * n_sorted_));
-    sum += Share(candidates_[i].logit, largest);
+    sum += Share(candidates_[i].logit, candidates_[0].logit);
     if (sum >= params_.top_p * total) {
       candidates_.resize(i + 1);
       return;
@@ -165,22 +153,45 @@ void Sampler::CutTopP(float largest) {
   }
 }
 
-void Sampler::CutMinP(float largest) {
-  if (params_.min_p <= 0.0) return;
-  std::erase_if(candidates_, [&](const Candidate& candidate) {
-    return Share(candidate.logit, largest) < params_.min_p;
+void Sampler::KeepTopP(std::span<const float> logits, AllowedBits allowed, float largest) {
+  std::array<double, kBins> mass{};
+  double total = 0.0;
+  ForEachAllowed(logits, allowed, [&](std::int32_t, float logit) {
+    const double share = Share(logit, largest);
+    total += share;
+    mass[BinOf(logit, largest)] += share;
+  });
+  std::size_t last_bin = 0;
+  double sum = mass[0];
+  // A little more than needed, so that the rounding of the bins' sums decides nothing.
+  const double needed = params_.top_p * total * (1.0 + 1e-9);
+  while (last_bin + 1 < kBins && sum < needed) sum += mass[++last_bin];
+  candidates_.clear();
+  ForEachAllowed(logits, allowed, [&](std::int32_t id, float logit) {
+    if (BinOf(logit, largest) <= last_bin) candidates_.push_back({logit, id});
+  });
+  std::sort(candidates_.begin(), candidates_.end(), Before);
+  CutTopP(total);
+}
+
+void Sampler::KeepMinP(std::span<const float> logits, AllowedBits allowed, float largest) {
+  candidates_.clear();
+  ForEachAllowed(logits, allowed, [&](std::int32_t id, float logit) {
+    if (params_.min_p <= 0.0 || Share(logit, largest) >= params_.min_p) {
+      candidates_.push_back({logit, id});
+    }
   });
 }
 
-std::int32_t Sampler::Draw(float largest) {
+std::int32_t Sampler::Draw(float largest, double unit) {
   weights_.clear();
   double total = 0.0;
   for (const Candidate& candidate : candidates_) {
     const double difference = static_cast<double>(candidate.logit) - static_cast<double>(largest);
-    weights_.push_back(Exp(difference / params_.temperature));
+    weights_.push_back(ExactExp(difference / params_.temperature));
     total += weights_.back();
   }
-  double left = random_.NextUnit() * total;
+  double left = unit * total;
   std::size_t chosen = 0;
   for (std::size_t i = 0; i < weights_.size(); ++i) {
     if (weights_[i] <= 0.0) continue;
@@ -191,35 +202,33 @@ std::int32_t Sampler::Draw(float largest) {
   return candidates_[chosen].id;
 }
 
-std::int32_t Sampler::Sample(std::span<const float> logits) {
+std::int32_t Sampler::Sample(std::span<const float> logits, AllowedBits allowed) {
   LARDER_CHECK(!logits.empty());
-  const std::int32_t best = ArgMax(logits);
-  const float largest = Clean(logits[static_cast<std::size_t>(best)]);
+  const double unit = SplitMix64::UnitAt(params_.seed, n_draws_++);
+  logits = Adjust(logits);
+  const bool few = params_.temperature > 0.0 && params_.top_k > 0;
+  TopLogits(logits, allowed, few ? static_cast<std::size_t>(params_.top_k) : 1, candidates_);
+  LARDER_CHECK(!candidates_.empty());
+  const float largest = candidates_[0].logit;
   // Infinite logits leave no probabilities to draw from.
-  if (params_.temperature == 0.0 || !std::isfinite(largest)) return best;
-  const std::size_t k = static_cast<std::size_t>(params_.top_k);
-  if (k > 0 && k < logits.size()) {
-    KeepTopK(logits);
-  } else {
-    KeepAll(logits);
+  if (params_.temperature == 0.0 || !std::isfinite(largest)) return candidates_[0].id;
+  if (!few && params_.top_p >= 1.0) {
+    KeepMinP(logits, allowed, largest);
+    return Draw(largest, unit);
   }
-  CutTopP(largest);
-  CutMinP(largest);
-  return Draw(largest);
-}
-
-std::int32_t Sampler::Sample(std::span<const float> logits,
-                             std::span<const std::uint64_t> allowed) {
-  masked_.assign(logits.size(), kLowest);
-  bool any = false;
-  for (std::size_t i = 0; i < std::min(logits.size(), allowed.size() * 64); ++i) {
-    if ((allowed[i / 64] >> (i % 64) & 1) == 0) continue;
-    // Above -infinity, so that a forbidden token never ties with an allowed one.
-    masked_[i] = std::max(Clean(logits[i]), std::numeric_limits<float>::lowest());
-    any = true;
+  if (!few) {
+    KeepTopP(logits, allowed, largest);
+  } else if (params_.top_p < 1.0) {
+    double total = 0.0;
+    for (const Candidate& candidate : candidates_) total += Share(candidate.logit, largest);
+    CutTopP(total);
   }
-  LARDER_CHECK(any);
-  return Sample(masked_);
+  if (params_.min_p > 0.0) {
+    std::erase_if(candidates_, [&](const Candidate& candidate) {
+      return Share(candidate.logit, largest) < params_.min_p;
+    });
+  }
+  return Draw(largest, unit);
 }
 
 }  // namespace larder

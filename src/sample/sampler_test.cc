@@ -3,8 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+
+#include "base/random.h"
+#include "sample/exact_exp.h"
+#include "sample/logprobs.h"
 
 namespace larder {
 namespace {
@@ -125,6 +130,265 @@ TEST(Sampler, ExtremeLogits) {
   EXPECT_EQ(Count(Params(1, 40, 0.95, 0.1), {7}, 5)[0], 5);
 }
 
+// The chain as its definition says it, with a full sort and the C library's exponential. `unit` is
+// the random number; `near` tells that it is too close to a border for the last bits not to matter.
+struct Reference {
+  std::vector<double> probabilities;  // by id
+  std::int32_t token = -1;
+  bool near = false;
+};
+
+void Penalize(const SamplerParams& params, const std::vector<std::int32_t>& prompt,
+              const std::vector<std::int32_t>& answer, std::vector<float>& logits) {
+  std::vector<std::int32_t> all = prompt;
+  all.insert(all.end(), answer.begin(), answer.end());
+  const auto window = static_cast<std::size_t>(params.penalty_window);
+  const std::size_t from = window > 0 && all.size() > window ? all.size() - window : 0;
+  for (std::size_t id = 0; id < logits.size(); ++id) {
+    int n_seen = 0, n_sampled = 0;
+    for (std::size_t i = from; i < all.size(); ++i) {
+      const bool same = static_cast<std::size_t>(all[i]) == id;
+      n_seen += same;
+      n_sampled += same && i >= prompt.size();
+    }
+    double logit = logits[id];
+    if (n_seen > 0) {
+      logit = logit > 0 ? logit / params.repeat_penalty : logit * params.repeat_penalty;
+    }
+    if (n_sampled > 0) {
+      logit -= params.presence_penalty + n_sampled * params.frequency_penalty;
+    }
+    logits[id] = static_cast<float>(logit);
+  }
+}
+
+Reference SampleByDefinition(const SamplerParams& params, const std::vector<float>& logits,
+                             AllowedBits allowed, double unit) {
+  std::vector<std::int32_t> ids;
+  for (std::int32_t id = 0; id < static_cast<std::int32_t>(logits.size()); ++id) {
+    const auto i = static_cast<std::size_t>(id);
+    if (allowed.empty() || (allowed[i / 64] >> (i % 64) & 1) != 0) ids.push_back(id);
+  }
+  Reference reference;
+  const auto logit = [&](std::int32_t id) { return logits[static_cast<std::size_t>(id)]; };
+  // Only the plain softmax, and min-p alone, go through the tokens in the order of ids.
+  std::vector<std::int32_t> sorted = ids;
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [&](std::int32_t a, std::int32_t b) { return logit(a) > logit(b); });
+  const double largest = logit(sorted[0]);
+  if (params.top_k > 0 || params.top_p < 1) ids = sorted;
+  if (params.top_k > 0) ids.resize(std::min<std::size_t>(ids.size(), params.top_k));
+  if (params.top_p < 1) {
+    double total = 0, sum = 0;
+    for (const std::int32_t id : ids) total += std::exp(logit(id) - largest);
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      sum += std::exp(logit(ids[i]) - largest);
+      reference.near |= std::abs(sum - params.top_p * total) < 1e-9 * total;
+      if (sum < params.top_p * total) continue;
+      ids.resize(i + 1);
+    }
+  }
+  std::erase_if(ids, [&](std::int32_t id) {
+    reference.near |= std::abs(std::exp(logit(id) - largest) - params.min_p) < 1e-9 * params.min_p;
+    return std::exp(logit(id) - largest) < params.min_p;
+  });
+  reference.probabilities.assign(logits.size(), 0.0);
+  double total = 0, sum = 0;
+  for (const std::int32_t id : ids) total += std::exp((logit(id) - largest) / params.temperature);
+  for (const std::int32_t id : ids) {
+    const double p = std::exp((logit(id) - largest) / params.temperature) / total;
+    reference.probabilities[static_cast<std::size_t>(id)] = p;
+    sum += p;
+    reference.near |= std::abs(sum - unit) < 1e-9;
+    if (reference.token < 0 && unit < sum) reference.token = id;
+  }
+  if (reference.token < 0) reference.token = ids.back();
+  return reference;
+}
+
+SamplerParams RandomParams(SplitMix64& random) {
+  SamplerParams params;
+  params.temperature = 0.2 + 2 * random.NextUnit();
+  params.top_k = random.NextBelow(3) == 0 ? 0 : 1 + static_cast<int>(random.NextBelow(60));
+  params.top_p = random.NextBelow(3) == 0 ? 1.0 : random.NextUnit();
+  params.min_p = random.NextBelow(2) == 0 ? 0.0 : random.NextUnit() * 0.3;
+  if (random.NextBelow(2) == 0) {
+    params.repeat_penalty = 0.8 + random.NextUnit();
+    params.presence_penalty = random.NextUnit() * 3 - 1;
+    params.frequency_penalty = random.NextUnit();
+    params.penalty_window = static_cast<int>(random.NextBelow(12));
+  }
+  params.seed = random.Next();
+  return params;
+}
+
+TEST(Sampler, EqualsTheChainByDefinition) {
+  SplitMix64 random(77);
+  int n_near = 0;
+  for (int round = 0; round < 1500; ++round) {
+    SamplerParams params = RandomParams(random);
+    std::vector<float> logits(1 + random.NextBelow(300));
+    // Halves make ties.
+    const bool ties = random.NextBelow(4) == 0;
+    for (float& logit : logits) {
+      const double value = random.NextUnit() * 12 - 6;
+      logit = static_cast<float>(ties ? std::round(value * 2) / 2 : value);
+    }
+    std::vector<std::int32_t> prompt(random.NextBelow(8));
+    for (std::int32_t& id : prompt) id = static_cast<std::int32_t>(random.NextBelow(logits.size()));
+    std::vector<float> biased = logits;
+    for (std::uint64_t n = random.NextBelow(4); n > 0; --n) {
+      const auto id = static_cast<std::int32_t>(random.NextBelow(logits.size()));
+      const double bias = random.NextUnit() * 10 - 5;
+      params.logit_bias.push_back({id, bias});
+      float& logit = biased[static_cast<std::size_t>(id)];
+      logit = static_cast<float>(logit + bias);
+    }
+    std::vector<std::uint64_t> mask;
+    if (random.NextBelow(2) == 0) {
+      mask.resize((logits.size() + 63) / 64);
+      for (std::uint64_t& word : mask) word = random.Next() & random.Next();
+      mask[0] |= 1;
+    }
+    Sampler sampler(params);
+    sampler.AddPrompt(prompt);
+    std::vector<std::int32_t> answer;
+    for (std::uint64_t n = 0; n < 5; ++n) {
+      std::vector<float> expected = biased;
+      Penalize(params, prompt, answer, expected);
+      const Reference reference =
+          SampleByDefinition(params, expected, mask, SplitMix64::UnitAt(params.seed, n));
+      const std::int32_t token = sampler.Sample(logits, mask);
+      n_near += reference.near;
+      ASSERT_TRUE(reference.near || token == reference.token)
+          << "round " << round << ": " << token << " for " << reference.token;
+      sampler.Accept(token);
+      answer.push_back(token);
+    }
+  }
+  EXPECT_LT(n_near, 40);
+}
+
+// Pearson's statistic over `n` draws; its bar is the mean of the chi-square distribution plus six
+// standard deviations.
+TEST(Sampler, DrawsFollowTheirProbabilities) {
+  SplitMix64 random(31);
+  constexpr int kDraws = 20000;
+  for (int round = 0; round < 6; ++round) {
+    SamplerParams params = RandomParams(random);
+    params.repeat_penalty = 1;
+    params.presence_penalty = params.frequency_penalty = 0;
+    std::vector<float> logits(20);
+    for (float& logit : logits) logit = static_cast<float>(random.NextUnit() * 3);
+    const Reference reference = SampleByDefinition(params, logits, {}, 0.5);
+    const std::vector<int> counts = Count(params, logits, kDraws);
+    double statistic = 0;
+    int n_cells = 0;
+    for (std::size_t i = 0; i < logits.size(); ++i) {
+      const double expected = reference.probabilities[i] * kDraws;
+      if (expected == 0) {
+        EXPECT_EQ(counts[i], 0);
+        continue;
+      }
+      statistic += (counts[i] - expected) * (counts[i] - expected) / expected;
+      ++n_cells;
+    }
+    const double freedom = n_cells - 1;
+    EXPECT_LE(statistic, freedom + 6 * std::sqrt(2 * freedom)) << "round " << round;
+  }
+}
+
+TEST(Sampler, TokensBeyondAMaskAreForbidden) {
+  std::vector<float> logits(100, 1.0f);
+  logits[99] = 9;
+  Sampler greedy(Params(0, 0, 1, 0));
+  const std::vector<std::uint64_t> first_word = {~std::uint64_t{0} << 5};
+  EXPECT_EQ(greedy.Sample(logits, first_word), 5);
+  const std::vector<std::uint64_t> longer(10, ~std::uint64_t{0});
+  EXPECT_EQ(greedy.Sample(logits, longer), 99);
+}
+
+TEST(TopLogits, EqualAFullSort) {
+  SplitMix64 random(8);
+  for (int round = 0; round < 300; ++round) {
+    std::vector<float> logits(1 + random.NextBelow(700));
+    for (float& logit : logits) {
+      logit =
+          random.NextBelow(20) == 0 ? kNan : static_cast<float>(std::round(random.NextUnit() * 50));
+    }
+    std::vector<std::uint64_t> allowed(round % 2 == 0 ? 0 : 1 + random.NextBelow(11));
+    for (std::uint64_t& word : allowed) {
+      word = random.NextBelow(3) == 0 ? ~std::uint64_t{0} : random.Next() & random.Next();
+    }
+    std::vector<Candidate> expected;
+    ForEachAllowed(logits, allowed, [&](std::int32_t id, float logit) {
+      expected.push_back({logit, id});
+    });
+    std::stable_sort(expected.begin(), expected.end(),
+                     [](const Candidate& a, const Candidate& b) { return a.logit > b.logit; });
+    std::vector<Candidate> top;
+    const std::size_t k = 1 + random.NextBelow(90);
+    TopLogits(logits, allowed, k, top);
+    ASSERT_EQ(top.size(), std::min(k, expected.size()));
+    for (std::size_t i = 0; i < top.size(); ++i) ASSERT_EQ(top[i].id, expected[i].id);
+  }
+}
+
+TEST(Sampler, PenaltiesForgetWhatLeavesTheWindow) {
+  SamplerParams params = Params(0, 0, 1, 0);
+  params.repeat_penalty = 2.0;
+  params.penalty_window = 2;
+  Sampler sampler(params);
+  const std::vector<float> logits = {4, 3, -1};
+  const std::int32_t prompt[] = {0};
+  sampler.AddPrompt(prompt);
+  EXPECT_EQ(sampler.Sample(logits), 1);
+  sampler.Accept(1);
+  EXPECT_EQ(sampler.Sample(logits), 0);  // 2 against 1.5
+  sampler.Accept(2);
+  EXPECT_EQ(sampler.Sample(logits), 0);  // token 0 has left: 4 against 1.5
+}
+
+TEST(Sampler, BiasCanForbid) {
+  SamplerParams params = Params(0, 0, 1, 0);
+  params.logit_bias = {{1, -kInf}, {2, 1.5}, {900, 5}};
+  Sampler sampler(params);
+  EXPECT_EQ(sampler.Sample(std::vector<float>{1, 9, 0}), 2);
+}
+
+TEST(ExactExp, IsWithinItsBound) {
+  SplitMix64 random(2);
+  for (int i = 0; i < 200000; ++i) {
+    const double x = -random.NextUnit() * (i % 2 == 0 ? 40 : 699);
+    // The bound, and half a unit in the last place of the C library's own.
+    ASSERT_NEAR(ExactExp(x) / std::exp(x), 1.0, 1e-15 + 2e-16) << x;
+  }
+  EXPECT_EQ(ExactExp(0), 1.0);
+  EXPECT_EQ(ExactExp(-kInf), 0.0);
+  EXPECT_EQ(ExactExp(kNan), 0.0);
+  EXPECT_EQ(ExactExp(-1e300), 0.0);
+}
+
+TEST(Logprobs, AreTheLogarithmOfTheSoftmax) {
+  SplitMix64 random(4);
+  std::vector<float> logits(1000);
+  for (float& logit : logits) logit = static_cast<float>(random.NextUnit() * 20 - 10);
+  logits[5] = kNan;
+  double total = 0;
+  for (const float logit : logits) total += std::isnan(logit) ? 0 : std::exp(double{logit});
+  const Logprobs result = ComputeLogprobs(logits, 17, 4);
+  EXPECT_NEAR(result.chosen, double{logits[17]} - std::log(total), 1e-12);
+  ASSERT_EQ(result.top.size(), 4u);
+  for (const TokenLogprob& entry : result.top) {
+    const double logit = logits[static_cast<std::size_t>(entry.token)];
+    EXPECT_NEAR(entry.logprob, logit - std::log(total), 1e-12);
+  }
+  EXPECT_GT(result.top[0].logprob, result.top[3].logprob);
+  EXPECT_EQ(ComputeLogprobs(logits, 5, 0).chosen, -double{kInf});
+  EXPECT_EQ(ComputeLogprobs(std::vector<float>{1, kInf}, 1, 2).chosen, 0.0);
+  EXPECT_EQ(ComputeLogprobs(std::vector<float>{1, kInf}, 1, 9).top.size(), 2u);
+}
+
 TEST(SamplerParams, AreChecked) {
   EXPECT_TRUE(CheckSamplerParams(SamplerParams()).ok());
   EXPECT_FALSE(CheckSamplerParams(Params(-1, 0, 1, 0)).ok());
@@ -132,6 +396,19 @@ TEST(SamplerParams, AreChecked) {
   EXPECT_FALSE(CheckSamplerParams(Params(1, -1, 1, 0)).ok());
   EXPECT_FALSE(CheckSamplerParams(Params(1, 0, 1.1, 0)).ok());
   EXPECT_FALSE(CheckSamplerParams(Params(1, 0, 1, kNan)).ok());
+  const auto refused = [](auto change) {
+    SamplerParams params;
+    change(params);
+    return !CheckSamplerParams(params).ok();
+  };
+  EXPECT_TRUE(refused([](SamplerParams& p) { p.repeat_penalty = 0; }));
+  EXPECT_TRUE(refused([](SamplerParams& p) { p.repeat_penalty = kInf; }));
+  EXPECT_TRUE(refused([](SamplerParams& p) { p.presence_penalty = kNan; }));
+  EXPECT_TRUE(refused([](SamplerParams& p) { p.frequency_penalty = kInf; }));
+  EXPECT_TRUE(refused([](SamplerParams& p) { p.penalty_window = -1; }));
+  EXPECT_TRUE(refused([](SamplerParams& p) { p.logit_bias = {{-1, 0}}; }));
+  EXPECT_TRUE(refused([](SamplerParams& p) { p.logit_bias = {{1, kInf}}; }));
+  EXPECT_FALSE(refused([](SamplerParams& p) { p.logit_bias = {{1, -kInf}}; }));
 }
 
 TEST(Sampler, TakesOnlyAllowedTokens) {
@@ -166,12 +443,16 @@ TEST(SamplerParams, TakeTheModelsValues) {
         if (key == "general.sampling.temp") return 0.6;
         if (key == "general.sampling.top_k") return 20;
         if (key == "general.sampling.top_p") return 1.5;
+        if (key == "general.sampling.penalty_repeat") return 1.1;
+        if (key == "general.sampling.penalty_last_n") return -1;
         return std::nullopt;
       });
   EXPECT_EQ(params.temperature, 0.6);
   EXPECT_EQ(params.top_k, 20);
   EXPECT_EQ(params.top_p, SamplerParams().top_p);
   EXPECT_EQ(params.min_p, SamplerParams().min_p);
+  EXPECT_EQ(params.repeat_penalty, 1.1);
+  EXPECT_EQ(params.penalty_window, 0);
 }
 
 }  // namespace

@@ -1,9 +1,11 @@
-// Short words by repeated search of the lowest rank, which needs no heap; long ones by a heap over
-// a linked list, where a candidate that no longer fits its symbols is dropped when it comes up.
+// Short words by repeated search of the lowest rank, which needs no heap; long ones by places kept
+// by rank over a linked list, where a place that no longer fits its rank is dropped when it comes
+// up.
 #include "text/bpe.h"
 
 #include <algorithm>
 #include <bit>
+#include <functional>
 
 #include "base/check.h"
 
@@ -12,6 +14,7 @@ namespace {
 
 constexpr std::size_t kShortWord = 48;
 constexpr std::uint32_t kNoMerge = ~std::uint32_t{0};
+constexpr std::int32_t kGone = -1;  // merged into its left neighbour
 
 std::uint64_t Key(std::int32_t left, std::int32_t right) {
   return std::uint64_t{static_cast<std::uint32_t>(left)} << 32 | static_cast<std::uint32_t>(right);
@@ -91,21 +94,37 @@ void BpeWorkspace::Push(const BpeMergeTable& table, std::int32_t position) {
   const std::int32_t right = symbols_[static_cast<std::size_t>(left.next)].token;
   const BpeMerge* merge = table.Find(left.token, right);
   if (merge == nullptr) return;
-  Bucket& bucket =
-      buckets_.try_emplace(merge->rank, Bucket{left.token, right, merge->token, true, 0, {}})
-          .first->second;
-  const bool in_order = bucket.positions.empty() || bucket.positions.back() <= position;
-  bucket.sorted = bucket.sorted && in_order;
-  bucket.positions.push_back(position);
+  Bucket& bucket = buckets_[merge->rank];
+  if (bucket.positions.empty() || bucket.positions.back() <= position) {
+    bucket.positions.push_back(position);
+    return;
+  }
+  bucket.late.push_back(position);
+  std::push_heap(bucket.late.begin(), bucket.late.end(), std::greater<>());
 }
 
-bool BpeWorkspace::MergeAt(const Bucket& bucket, std::int32_t position) {
+// -1 when none is left.
+std::int32_t BpeWorkspace::PopLowest(Bucket& bucket) {
+  const bool any_in_order = bucket.n_done < bucket.positions.size();
+  if (bucket.late.empty() ||
+      (any_in_order && bucket.positions[bucket.n_done] <= bucket.late.front())) {
+    return any_in_order ? bucket.positions[bucket.n_done++] : -1;
+  }
+  std::pop_heap(bucket.late.begin(), bucket.late.end(), std::greater<>());
+  const std::int32_t position = bucket.late.back();
+  bucket.late.pop_back();
+  return position;
+}
+
+// False where the pair of that rank is gone.
+bool BpeWorkspace::MergeAt(const BpeMergeTable& table, std::uint32_t rank, std::int32_t position) {
   Symbol& left = symbols_[static_cast<std::size_t>(position)];
-  if (left.token != bucket.left || left.next < 0) return false;
+  if (left.token == kGone || left.next < 0) return false;
   Symbol& right = symbols_[static_cast<std::size_t>(left.next)];
-  if (right.token != bucket.right) return false;
-  left.token = bucket.merged;
-  right.token = -1;
+  const BpeMerge* merge = table.Find(left.token, right.token);
+  if (merge == nullptr || merge->rank != rank) return false;
+  left.token = merge->token;
+  right.token = kGone;
   left.next = right.next;
   if (left.next >= 0) symbols_[static_cast<std::size_t>(left.next)].previous = position;
   return true;
@@ -121,18 +140,14 @@ void BpeWorkspace::MergeLong(const BpeMergeTable& table) {
   for (std::int32_t i = 0; i < n; ++i) Push(table, i);
   // The lowest rank is looked up again after each merge, because a merge can bring a lower one.
   while (!buckets_.empty()) {
+    const std::uint32_t rank = buckets_.begin()->first;
     Bucket& bucket = buckets_.begin()->second;
-    if (bucket.n_done == bucket.positions.size()) {
+    const std::int32_t position = PopLowest(bucket);
+    if (position < 0) {
       buckets_.erase(buckets_.begin());
       continue;
     }
-    if (!bucket.sorted) {
-      const auto rest = bucket.positions.begin() + static_cast<std::ptrdiff_t>(bucket.n_done);
-      std::sort(rest, bucket.positions.end());
-      bucket.sorted = true;
-    }
-    const std::int32_t position = bucket.positions[bucket.n_done++];
-    if (!MergeAt(bucket, position)) continue;
+    if (!MergeAt(table, rank, position)) continue;
     Push(table, position);
     Push(table, symbols_[static_cast<std::size_t>(position)].previous);
   }

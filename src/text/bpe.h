@@ -9,7 +9,8 @@
 
 namespace larder {
 
-/// What two neighbouring tokens become, and how early. Ranks are the merges' places in the list.
+/// What two neighbouring tokens become, and how early. In byte-level BPE ranks are the merges'
+/// places in the list; with scores, all pairs whose merged tokens score the same share a rank.
 struct BpeMerge {
   std::uint32_t rank;
   std::int32_t token;
@@ -38,6 +39,9 @@ class BpeMergeTable {
   std::size_t n_entries_ = 0;
 };
 
+/// Stands for a character that is no token: it never merges.
+constexpr std::int32_t kNoSymbol = -2;
+
 class BpeWorkspace {
  public:
   /// The tokens of one word, to be filled by the caller before Merge.
@@ -49,24 +53,23 @@ class BpeWorkspace {
 
  private:
   struct Symbol {
-    std::int32_t token;  // -1: merged into its left neighbour
+    std::int32_t token;  // kGone: merged into its left neighbour
     std::int32_t previous;
     std::int32_t next;
   };
-  // All places of one pair. Ranks are unique to pairs, so the rank is the map's key.
+  // All places where a pair of one rank stood when they were noted. Most are noted in ascending
+  // order; the others are a heap with the lowest in front.
   struct Bucket {
-    std::int32_t left;
-    std::int32_t right;
-    std::int32_t merged;
-    bool sorted = true;
     std::size_t n_done = 0;               // positions[0, n_done) were dealt with
     std::vector<std::int32_t> positions;  // of the left symbol
+    std::vector<std::int32_t> late;
   };
 
   void MergeShort(const BpeMergeTable& table);
   void MergeLong(const BpeMergeTable& table);
   void Push(const BpeMergeTable& table, std::int32_t position);
-  bool MergeAt(const Bucket& bucket, std::int32_t position);
+  std::int32_t PopLowest(Bucket& bucket);
+  bool MergeAt(const BpeMergeTable& table, std::uint32_t rank, std::int32_t position);
 
   std::vector<std::int32_t> word_;
   std::vector<std::uint32_t> ranks_;

@@ -18,6 +18,7 @@ constexpr std::uint32_t kEndOfUnicode = 0x110000;
 constexpr CodePointRange kDeepseekPunct[] = {{0x21, 0x2f},     {0x3a, 0x7e},     {0x2018, 0x201f},
                                              {0x3000, 0x3002}, {0xff01, 0xff0f}, {0xff1a, 0xff5e}};
 constexpr CodePointRange kDeepseekCjk[] = {{0x800, 0x9fa5}, {0xac00, 0xd7ff}};
+constexpr CodePointRange kDeepseek3Cjk[] = {{0x3040, 0x30ff}, {0x4e00, 0x9fa5}};
 constexpr CodePointRange kLineEnds[] = {{'\n', '\n'}, {'\r', '\r'}};
 
 class ClassTable {
@@ -33,6 +34,13 @@ class ClassTable {
     Mark(DeepseekLetterRanges(), kCharDsLetter, flags);
     Mark(kDeepseekPunct, kCharDsPunct, flags);
     Mark(kDeepseekCjk, kCharDsCjk, flags);
+    Mark(kDeepseek3Cjk, kCharDs3Cjk, flags);
+    Mark(PunctuationRanges(), kCharPunct, flags);
+    Mark(SymbolRanges(), kCharSymbol, flags);
+    Mark(UpperRanges(), kCharUpper, flags);
+    Mark(LowerRanges(), kCharLower, flags);
+    Mark(HanRanges(), kCharHan, flags);
+    Mark(UnstableRanges(), kCharUnstable, flags);
     std::map<std::vector<std::uint16_t>, std::uint16_t> pages;
     for (std::uint32_t page = 0; page < kEndOfUnicode / kPageSize; ++page) {
       const auto begin = flags.begin() + page * kPageSize;

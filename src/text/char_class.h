@@ -13,9 +13,16 @@ enum CharFlags : std::uint16_t {
   kCharSpace = 8,      // \s, line ends too
   kCharLineEnd = 16,   // \r and \n
   kCharNumeric = 32,   // \p{N} of the newest Unicode version
-  kCharDsLetter = 64,  // the last three: deepseek-llm's own classes
+  kCharDsLetter = 64,  // these three: deepseek-llm's own classes
   kCharDsPunct = 128,
   kCharDsCjk = 256,
+  kCharPunct = 512,         // \p{P}
+  kCharSymbol = 1024,       // \p{S}
+  kCharUpper = 2048,        // \p{Lu} and \p{Lt}
+  kCharLower = 4096,        // \p{Ll}
+  kCharHan = 8192,          // \p{Han}
+  kCharDs3Cjk = 16384,      // deepseek-v3's class of Chinese characters and Kana
+  kCharUnstable = 1 << 15,  // may be other than itself in a text's normalization form C
 };
 
 /// Flags of a code point; 0 for kInvalidCodePoint and everything beyond Unicode.

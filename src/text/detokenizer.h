@@ -1,6 +1,7 @@
 // Tokens in, text out, as a model produces them: a UTF-8 character whose bytes come in several
-// tokens is held back until it is whole. One decoder per stream, used by one thread; it borrows
-// the tokenizer, which must outlive it.
+// tokens is held back until it is whole. A stream goes on where a prompt ended, so the space that
+// scored vocabularies put before a word stays. One decoder per stream, used by one thread; it
+// borrows the tokenizer, which must outlive it.
 #pragma once
 
 #include <cstdint>

@@ -1,177 +1,108 @@
 // Scanners equal to these expressions, as Hugging Face tokenizers runs them (Oniguruma):
 //
 //   gpt-2         's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
-//   qwen2         (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}
+//   llama-bpe     (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}
 //                 | ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
-//   qwen35        the same with [\p{L}\p{M}]+ for \p{L}+ and [^\s\p{L}\p{M}\p{N}]+
-//   deepseek-llm  one after the other, each cutting the pieces of the one before: [\r\n];
-//                 \s?[its cased letters]+; \s?[!-/:-~！-／：-～‘-‟　-。]+; \s+$;
-//                 [一-龥ࠀ-一가-퟿]+; one digit
+//   qwen2         the same with \p{N}
+//   qwen35        qwen2 with [\p{L}\p{M}]+ for \p{L}+ and [^\s\p{L}\p{M}\p{N}]+
+//   gpt-4o        [^\r\n\p{L}\p{N}]?U*L+C?|[^\r\n\p{L}\p{N}]?U+L*C?|\p{N}{1,3}
+//                 | ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+
+//                 with U [\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}], L [\p{Ll}\p{Lm}\p{Lo}\p{M}], C
+//                 (?i:'s|'t|...)
+//   tekken        the same with \p{N}, without C
+//   kimi-k2       \p{Han}+ first; then gpt-4o, with U and L without Han, and [\r\n]* for [\r\n/]*
+//   starcoder     one digit; then gpt-2
+//
+// and of several passes, each cutting the pieces of the one before:
+//
+//   deepseek-llm    [\r\n]; \s?[its cased letters]+; \s?[!-/:-~！-／：-～‘-‟　-。]+; \s+$;
+//                   [一-龥ࠀ-一가-퟿]+; one digit
+//   deepseek-coder  [\r\n]; \s?\p{L}+; \s?\p{P}+; [一-龥ࠀ-一가-퟿]+; one digit
+//   deepseek-v3     \p{N}{1,3}; [一-龥぀-ゟ゠-ヿ]+; [ASCII punctuation][A-Za-z]+
+//                   |[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*
+//                   |\s*[\r\n]+|\s+(?!\S)|\s+
 //
 // By hand and not by a regular-expression library, because that library's Unicode version, and with
 // it the tokens, would change with the distribution, and because a scanner is linear by
 // construction.
 #include "text/pretokenizer.h"
 
-#include "text/char_class.h"
-#include "text/utf8.h"
+#include "text/word_scanners.h"
 
 namespace larder {
 namespace {
 
 constexpr struct {
   std::string_view name;
-  PreTokenizer pre;
+  PreTokenizerTraits traits;
 } kNames[] = {
-    {"gpt-2", PreTokenizer::kGpt2},
-    {"qwen2", PreTokenizer::kQwen2},
-    {"deepseek-r1-qwen", PreTokenizer::kQwen2},
-    {"qwen35", PreTokenizer::kQwen35},
-    {"deepseek-llm", PreTokenizer::kDeepseekLlm},
+    {"gpt-2", {.pre = PreTokenizer::kGpt2}},
+    {"olmo", {.pre = PreTokenizer::kGpt2, .nfc = true}},
+    {"exaone4", {.pre = PreTokenizer::kGpt2}},
+    {"llama-bpe", {.pre = PreTokenizer::kLlama3, .whole_words = true, .add_bos = true}},
+    {"llama3", {.pre = PreTokenizer::kLlama3, .whole_words = true, .add_bos = true}},
+    {"llama-v3", {.pre = PreTokenizer::kLlama3, .whole_words = true, .add_bos = true}},
+    {"lfm2", {.pre = PreTokenizer::kLlama3, .whole_words = true, .add_bos = true}},
+    {"dbrx", {.pre = PreTokenizer::kLlama3}},
+    {"glm4", {.pre = PreTokenizer::kLlama3}},
+    {"chatglm-bpe", {.pre = PreTokenizer::kLlama3}},
+    {"qwen2", {.pre = PreTokenizer::kQwen2, .nfc = true}},
+    {"deepseek-r1-qwen", {.pre = PreTokenizer::kQwen2}},
+    {"megrez", {.pre = PreTokenizer::kQwen2}},
+    {"hunyuan", {.pre = PreTokenizer::kQwen2}},
+    {"grok-2", {.pre = PreTokenizer::kQwen2}},
+    {"solar-open", {.pre = PreTokenizer::kQwen2}},
+    {"bailingmoe", {.pre = PreTokenizer::kQwen2}},
+    {"bailingmoe2", {.pre = PreTokenizer::kQwen2}},
+    {"llada-moe", {.pre = PreTokenizer::kQwen2}},
+    {"qwen35", {.pre = PreTokenizer::kQwen35, .nfc = true}},
+    {"gpt-4o", {.pre = PreTokenizer::kGpt4o}},
+    {"gpt-oss", {.pre = PreTokenizer::kGpt4o}},
+    {"llama4", {.pre = PreTokenizer::kGpt4o}},
+    {"kanana2", {.pre = PreTokenizer::kGpt4o}},
+    {"minimax-m2", {.pre = PreTokenizer::kGpt4o}},
+    {"tekken", {.pre = PreTokenizer::kTekken, .whole_words = true, .add_bos = true}},
+    {"kimi-k2", {.pre = PreTokenizer::kKimiK2}},
+    {"starcoder", {.pre = PreTokenizer::kStarcoder}},
+    {"refact", {.pre = PreTokenizer::kStarcoder}},
+    {"smollm", {.pre = PreTokenizer::kStarcoder}},
+    {"deepseek-llm", {.pre = PreTokenizer::kDeepseekLlm}},
+    {"deepseek-coder", {.pre = PreTokenizer::kDeepseekCoder}},
+    {"deepseek-v3", {.pre = PreTokenizer::kDeepseekV3}},
+    {"hunyuan-dense", {.pre = PreTokenizer::kDeepseekV3}},
+    {"joyai-llm", {.pre = PreTokenizer::kDeepseekV3}},
 };
 
-constexpr std::uint32_t kLongS = 0x17f;  // the one letter beyond ASCII that (?i:'s) matches
-
-/// Reads classes out of a text; a position at the end has no class and no width.
-class Scanner {
- public:
-  explicit Scanner(std::string_view text) : text_(text) {}
-
-  std::size_t size() const { return text_.size(); }
-  bool AtEnd(std::size_t position) const { return position >= text_.size(); }
-
-  /// The class of the character at `position`, whose end goes to `next`.
-  unsigned Class(std::size_t position, std::size_t& next) const {
-    if (AtEnd(position)) {
-      next = position;
-      return 0;
-    }
-    const auto byte = static_cast<unsigned char>(text_[position]);
-    if (byte < 0x80) {
-      next = position + 1;
-      return ascii_[byte];
-    }
-    const Utf8Char c = DecodeUtf8(text_, position);
-    next = position + c.n_bytes;
-    return CharClass(c.code_point);
-  }
-
-  unsigned Class(std::size_t position) const {
-    std::size_t next = 0;
-    return Class(position, next);
-  }
-
-  /// The end of the run of characters from `position` on that have one of the flags.
-  std::size_t EndOfRun(std::size_t position, unsigned flags) const {
-    std::size_t next = 0;
-    while (!AtEnd(position) && (Class(position, next) & flags) != 0) position = next;
-    return position;
-  }
-
-  /// The end of the run of characters that have none of the flags.
-  std::size_t EndOfOthers(std::size_t position, unsigned flags) const {
-    std::size_t next = 0;
-    while (!AtEnd(position) && (Class(position, next) & flags) == 0) position = next;
-    return position;
-  }
-
-  /// The end of a contraction ('s, 't, 're, 've, 'm, 'll, 'd) at `position`, or `position`.
-  std::size_t EndOfContraction(std::size_t position, bool any_case) const {
-    if (text_[position] != '\'' || position + 1 >= text_.size()) return position;
-    const Utf8Char c = DecodeUtf8(text_, position + 1);
-    if (any_case && c.code_point == kLongS) return position + 1 + c.n_bytes;
-    const char first = Letter(position + 1, any_case);
-    if (first == 's' || first == 't' || first == 'm' || first == 'd') return position + 2;
-    const char second = Letter(position + 2, any_case);
-    const bool two =
-        ((first == 'r' || first == 'v') && second == 'e') || (first == 'l' && second == 'l');
-    return two ? position + 3 : position;
-  }
-
-  /// The end of the word that \s*[\r\n]+ (if `line_ends`), \s+(?!\S) or \s+ match at `position`,
-  /// which is white space: up to the last line end of the run; else the run, less the last
-  /// character when something follows.
-  std::size_t EndOfSpaces(std::size_t position, bool line_ends) const {
-    std::size_t end = position, last_begin = position, line_end = position, next = 0;
-    while (!AtEnd(end)) {
-      const unsigned flags = Class(end, next);
-      if ((flags & kCharSpace) == 0) break;
-      if ((flags & kCharLineEnd) != 0) line_end = next;
-      last_begin = end;
-      end = next;
-    }
-    if (line_ends && line_end > position) return line_end;
-    return AtEnd(end) || last_begin == position ? end : last_begin;
-  }
-
- private:
-  char Letter(std::size_t position, bool any_case) const {
-    if (position >= text_.size()) return 0;
-    const char c = text_[position];
-    return any_case && c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  }
-
-  std::string_view text_;
-  const std::uint16_t* ascii_ = AsciiClasses();
-};
-
-std::size_t EndOfGpt2Word(const Scanner& text, std::size_t position, unsigned flags,
-                          std::size_t next, bool is_space) {
-  const std::size_t contraction = text.EndOfContraction(position, false);
-  if (contraction > position) return contraction;
-  std::size_t begin = position;
-  if (is_space) {
-    const unsigned next_flags = text.Class(next);
-    if (!text.AtEnd(next) && (next_flags & kCharSpace) == 0) {
-      begin = next;
-      flags = next_flags;
-    }
-  }
-  if ((flags & kCharLetter) != 0) return text.EndOfRun(begin, kCharLetter);
-  if ((flags & kCharNumber) != 0) return text.EndOfRun(begin, kCharNumber);
-  if ((flags & kCharSpace) != 0) return text.EndOfSpaces(position, false);
-  return text.EndOfOthers(begin, kCharSpace | kCharLetter | kCharNumber);
-}
-
-// `word` is what continues a word: letters, or letters and marks.
-std::size_t EndOfQwenWord(const Scanner& text, std::size_t position, unsigned flags,
-                          std::size_t next, bool is_space, unsigned word) {
-  const std::size_t contraction = text.EndOfContraction(position, true);
-  if (contraction > position) return contraction;
-  if ((flags & word) != 0) return text.EndOfRun(next, word);
-  if ((flags & kCharNumber) != 0) return next;
-  const unsigned next_flags = text.Class(next);
-  if ((flags & kCharLineEnd) == 0 && (next_flags & word) != 0) return text.EndOfRun(next, word);
-  const unsigned not_symbol = kCharSpace | kCharNumber | word;
-  const bool space_and_symbol = is_space && !text.AtEnd(next) && (next_flags & not_symbol) == 0;
-  if ((flags & kCharSpace) == 0 || space_and_symbol) {
-    return text.EndOfRun(text.EndOfOthers(next, not_symbol), kCharLineEnd);
-  }
-  return text.EndOfSpaces(position, true);
-}
-
-void SplitInOnePass(PreTokenizer pre, std::string_view bytes, std::vector<std::size_t>& ends) {
+// `end_of_word` gives the end of the word at a position; offsets are moved on by `offset`.
+template <typename EndOfWord>
+void SplitInOnePass(std::string_view bytes, std::size_t offset, EndOfWord end_of_word,
+                    std::vector<std::size_t>& ends) {
   const Scanner text(bytes);
   for (std::size_t position = 0; position < bytes.size();) {
-    std::size_t next = 0;
-    const unsigned flags = text.Class(position, next);
-    const bool is_space = bytes[position] == ' ';
-    if (pre == PreTokenizer::kGpt2) {
-      position = EndOfGpt2Word(text, position, flags, next, is_space);
-    } else {
-      const unsigned marks = pre == PreTokenizer::kQwen35 ? unsigned{kCharMark} : 0u;
-      position = EndOfQwenWord(text, position, flags, next, is_space, kCharLetter | marks);
-    }
-    ends.push_back(position);
+    position = end_of_word(text, position);
+    ends.push_back(offset + position);
   }
 }
 
-// The passes of deepseek-llm give the end of the match at `position`, or `position` for none.
-
-std::size_t MatchOne(const Scanner& text, std::size_t position, unsigned flag) {
-  std::size_t next = 0;
-  return (text.Class(position, next) & flag) != 0 ? next : position;
+void SplitPlain(std::string_view bytes, const PlainRules& rules, std::vector<std::size_t>& ends) {
+  SplitInOnePass(
+      bytes, 0,
+      [&](const Scanner& text, std::size_t position) {
+        return EndOfPlainWord(text, position, rules);
+      },
+      ends);
 }
+
+void SplitCased(std::string_view bytes, const CasedRules& rules, std::vector<std::size_t>& ends) {
+  SplitInOnePass(
+      bytes, 0,
+      [&](const Scanner& text, std::size_t position) {
+        return EndOfCasedWord(text, position, rules);
+      },
+      ends);
+}
+
+// What a pass looks for: the end of its match at `position`, or `position` for none.
 
 std::size_t MatchSpaceAndRun(const Scanner& text, std::size_t position, unsigned flag) {
   std::size_t next = 0;
@@ -212,61 +143,108 @@ void CutTrailingSpace(std::string_view piece, std::size_t offset, std::vector<st
   if (begin < piece.size()) ends.push_back(offset + piece.size());
 }
 
-enum class DeepseekPass { kLineEnds, kLetters, kPunctuation, kTrailingSpace, kCjk, kDigits };
+bool IsAsciiLetter(char c) { return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'); }
 
-void CutDeepseek(DeepseekPass pass, std::string_view piece, std::size_t offset,
-                 std::vector<std::size_t>& ends) {
-  const auto one = [](unsigned flag) {
-    return [flag](const Scanner& text, std::size_t position) {
-      return MatchOne(text, position, flag);
-    };
-  };
-  const auto space_and_run = [](unsigned flag) {
-    return [flag](const Scanner& text, std::size_t position) {
-      return MatchSpaceAndRun(text, position, flag);
-    };
-  };
-  const auto cjk = [](const Scanner& text, std::size_t position) {
-    return text.EndOfRun(position, kCharDsCjk);
-  };
-  switch (pass) {
-    case DeepseekPass::kLineEnds:
-      return CutPiece(piece, offset, one(kCharLineEnd), ends);
-    case DeepseekPass::kLetters:
-      return CutPiece(piece, offset, space_and_run(kCharDsLetter), ends);
-    case DeepseekPass::kPunctuation:
-      return CutPiece(piece, offset, space_and_run(kCharDsPunct), ends);
-    case DeepseekPass::kTrailingSpace:
-      return CutTrailingSpace(piece, offset, ends);
-    case DeepseekPass::kCjk:
-      return CutPiece(piece, offset, cjk, ends);
-    case DeepseekPass::kDigits:
-      return CutPiece(piece, offset, one(kCharNumeric), ends);
-  }
+bool IsAsciiPunctuation(char c) {
+  return c > ' ' && c < 0x7f && !IsAsciiLetter(c) && (c < '0' || c > '9');
 }
 
-void SplitDeepseek(std::string_view text, std::vector<std::size_t>& ends) {
-  std::vector<std::size_t> pieces = {text.size()};
-  std::vector<std::size_t> cut;
-  for (const DeepseekPass pass :
-       {DeepseekPass::kLineEnds, DeepseekPass::kLetters, DeepseekPass::kPunctuation,
-        DeepseekPass::kTrailingSpace, DeepseekPass::kCjk, DeepseekPass::kDigits}) {
-    cut.clear();
+// The last pass of deepseek-v3. What it does not match (digits, control characters) stays a piece.
+std::size_t MatchDeepseekV3Word(const Scanner& text, std::size_t position) {
+  constexpr unsigned kWord = kCharLetter | kCharMark;
+  constexpr unsigned kSymbols = kCharPunct | kCharSymbol;
+  if (IsAsciiPunctuation(text.Byte(position)) && IsAsciiLetter(text.Byte(position + 1))) {
+    std::size_t end = position + 2;
+    while (IsAsciiLetter(text.Byte(end))) ++end;
+    return end;
+  }
+  std::size_t next = 0;
+  const unsigned flags = text.Class(position, next);
+  if ((flags & kWord) != 0) return text.EndOfRun(next, kWord);
+  const unsigned next_flags = text.Class(next);
+  const bool can_lead = (flags & (kCharLineEnd | kSymbols)) == 0;
+  if (can_lead && (next_flags & kWord) != 0) return text.EndOfRun(next, kWord);
+  const bool space_and_symbol = text.Byte(position) == ' ' && (next_flags & kSymbols) != 0;
+  if ((flags & kSymbols) != 0 || space_and_symbol) {
+    return text.EndOfRun(text.EndOfRun(next, kSymbols), kCharLineEnd);
+  }
+  return (flags & kCharSpace) != 0 ? text.EndOfSpaces(position, true) : position;
+}
+
+/// A text cut by one pass after the other, each within the pieces of the one before.
+class Passes {
+ public:
+  explicit Passes(std::string_view text) : text_(text), pieces_{text.size()} {}
+
+  /// cut(piece, offset, ends) appends the ends of a piece's pieces.
+  template <typename Cut>
+  void Run(Cut cut) {
+    cut_.clear();
     std::size_t begin = 0;
-    for (const std::size_t end : pieces) {
-      CutDeepseek(pass, text.substr(begin, end - begin), begin, cut);
+    for (const std::size_t end : pieces_) {
+      cut(text_.substr(begin, end - begin), begin, cut_);
       begin = end;
     }
-    pieces.swap(cut);
+    pieces_.swap(cut_);
   }
-  ends.insert(ends.end(), pieces.begin(), pieces.end());
+
+  template <typename Match>
+  void Isolate(Match match) {
+    Run([&](std::string_view piece, std::size_t offset, std::vector<std::size_t>& ends) {
+      CutPiece(piece, offset, match, ends);
+    });
+  }
+  void IsolateEach(unsigned flag, int n_most) {
+    Isolate([=](const Scanner& text, std::size_t position) {
+      return text.EndOfShortRun(position, flag, n_most);
+    });
+  }
+  void IsolateRuns(unsigned flag) {
+    Isolate(
+        [=](const Scanner& text, std::size_t position) { return text.EndOfRun(position, flag); });
+  }
+  void IsolateSpaceAndRuns(unsigned flag) {
+    Isolate([=](const Scanner& text, std::size_t position) {
+      return MatchSpaceAndRun(text, position, flag);
+    });
+  }
+
+  const std::vector<std::size_t>& ends() const { return pieces_; }
+
+ private:
+  std::string_view text_;
+  std::vector<std::size_t> pieces_;
+  std::vector<std::size_t> cut_;
+};
+
+void SplitInPasses(PreTokenizer pre, std::string_view text, std::vector<std::size_t>& ends) {
+  Passes passes(text);
+  if (pre == PreTokenizer::kStarcoder) {
+    passes.IsolateEach(kCharNumeric, 1);
+    passes.Run([](std::string_view piece, std::size_t offset, std::vector<std::size_t>& cut) {
+      SplitInOnePass(piece, offset, EndOfGpt2Word, cut);
+    });
+  } else if (pre == PreTokenizer::kDeepseekV3) {
+    passes.IsolateEach(kCharNumber, 3);
+    passes.IsolateRuns(kCharDs3Cjk);
+    passes.Isolate(MatchDeepseekV3Word);
+  } else {
+    const bool coder = pre == PreTokenizer::kDeepseekCoder;
+    passes.IsolateEach(kCharLineEnd, 1);
+    passes.IsolateSpaceAndRuns(coder ? kCharLetter : kCharDsLetter);
+    passes.IsolateSpaceAndRuns(coder ? kCharPunct : kCharDsPunct);
+    if (!coder) passes.Run(CutTrailingSpace);
+    passes.IsolateRuns(kCharDsCjk);
+    passes.IsolateEach(kCharNumeric, 1);
+  }
+  ends.insert(ends.end(), passes.ends().begin(), passes.ends().end());
 }
 
 }  // namespace
 
-std::optional<PreTokenizer> FindPreTokenizer(std::string_view name) {
+std::optional<PreTokenizerTraits> FindPreTokenizer(std::string_view name) {
   for (const auto& known : kNames) {
-    if (known.name == name) return known.pre;
+    if (known.name == name) return known.traits;
   }
   return std::nullopt;
 }
@@ -282,10 +260,32 @@ std::string KnownPreTokenizers() {
 
 void SplitWords(PreTokenizer pre, std::string_view text, std::vector<std::size_t>& ends) {
   if (text.empty()) return;
-  if (pre == PreTokenizer::kDeepseekLlm) {
-    SplitDeepseek(text, ends);
-  } else {
-    SplitInOnePass(pre, text, ends);
+  switch (pre) {
+    case PreTokenizer::kGpt2:
+      return SplitInOnePass(text, 0, EndOfGpt2Word, ends);
+    case PreTokenizer::kLlama3:
+      return SplitPlain(text, {.word = kCharLetter, .most_digits = 3}, ends);
+    case PreTokenizer::kQwen2:
+      return SplitPlain(text, {.word = kCharLetter, .most_digits = 1}, ends);
+    case PreTokenizer::kQwen35:
+      return SplitPlain(text, {.word = kCharLetter | kCharMark, .most_digits = 1}, ends);
+    case PreTokenizer::kGpt4o:
+      return SplitCased(
+          text, {.most_digits = 3, .contractions = true, .slashes = true, .han_apart = false},
+          ends);
+    case PreTokenizer::kTekken:
+      return SplitCased(
+          text, {.most_digits = 1, .contractions = false, .slashes = true, .han_apart = false},
+          ends);
+    case PreTokenizer::kKimiK2:
+      return SplitCased(
+          text, {.most_digits = 3, .contractions = true, .slashes = false, .han_apart = true},
+          ends);
+    case PreTokenizer::kStarcoder:
+    case PreTokenizer::kDeepseekLlm:
+    case PreTokenizer::kDeepseekCoder:
+    case PreTokenizer::kDeepseekV3:
+      return SplitInPasses(pre, text, ends);
   }
 }
 

@@ -11,10 +11,31 @@
 
 namespace larder {
 
-enum class PreTokenizer : std::uint8_t { kGpt2, kQwen2, kQwen35, kDeepseekLlm };
+enum class PreTokenizer : std::uint8_t {
+  kGpt2,
+  kLlama3,
+  kQwen2,
+  kQwen35,
+  kGpt4o,
+  kTekken,
+  kKimiK2,
+  kStarcoder,
+  kDeepseekLlm,
+  kDeepseekCoder,
+  kDeepseekV3,
+};
 
-/// By GGUF's name (tokenizer.ggml.pre); nothing for a name Larder does not know.
-std::optional<PreTokenizer> FindPreTokenizer(std::string_view name);
+/// What GGUF's name (tokenizer.ggml.pre) says besides: properties of the models' tokenizers that
+/// the file has no key for, or whose key may be missing.
+struct PreTokenizerTraits {
+  PreTokenizer pre;
+  bool nfc = false;          // texts are brought to Unicode's normalization form C first
+  bool whole_words = false;  // a word that is a token is that token, whatever the merges say
+  bool add_bos = false;      // when tokenizer.ggml.add_bos_token is missing
+};
+
+/// Nothing for a name Larder does not know.
+std::optional<PreTokenizerTraits> FindPreTokenizer(std::string_view name);
 
 /// The names FindPreTokenizer knows, for an error's sentence.
 std::string KnownPreTokenizers();

@@ -170,10 +170,50 @@ TEST(PreTokenizer, DeepseekLlm) {
   EXPECT_EQ(Words(kPre, " \t\n"), (List{" \t", "\n"}));
 }
 
+TEST(PreTokenizer, Gpt4o) {
+  constexpr PreTokenizer kPre = PreTokenizer::kGpt4o;
+  EXPECT_EQ(Words(kPre, "CamelCase HTMLPage it's DON'T x'S"),
+            (List{"Camel", "Case", " HTMLPage", " it's", " DON'T", " x'S"}));
+  EXPECT_EQ(Words(kPre, "1234567 !\n/\n/x a/b"),
+            (List{"123", "456", "7", " !\n/\n/", "x", " a", "/b"}));
+  // A letter without case ends the run of capitals it stands in.
+  EXPECT_EQ(Words(kPre,
+                  "AB\xc2\xaa"
+                  "CD e"),
+            (List{"AB\xc2\xaa", "CD", " e"}));
+}
+
+TEST(PreTokenizer, KimiK2) {
+  constexpr PreTokenizer kPre = PreTokenizer::kKimiK2;
+  EXPECT_EQ(Words(kPre,
+                  "a\xe6\xbc\xa2\xe5\xad\x97"
+                  "b !\n/"),
+            (List{"a", "\xe6\xbc\xa2\xe5\xad\x97", "b", " !\n", "/"}));
+}
+
+TEST(PreTokenizer, DeepseekV3) {
+  constexpr PreTokenizer kPre = PreTokenizer::kDeepseekV3;
+  EXPECT_EQ(Words(kPre, "it's 1234 (foo) \xe6\xbc\xa2 x"),
+            (List{"it", "'s", " ", "123", "4", " (", "foo", ")", " ", "\xe6\xbc\xa2", " x"}));
+}
+
+TEST(PreTokenizer, OthersAtOneGlance) {
+  EXPECT_EQ(Words(PreTokenizer::kLlama3, "12345 a1"), (List{"123", "45", " a", "1"}));
+  EXPECT_EQ(Words(PreTokenizer::kTekken, "it's 12"), (List{"it", "'s", " ", "1", "2"}));
+  EXPECT_EQ(Words(PreTokenizer::kStarcoder, "it's 12"), (List{"it", "'s", " ", "1", "2"}));
+  EXPECT_EQ(Words(PreTokenizer::kDeepseekCoder, "it's + 12"),
+            (List{"it", "'", "s", " + ", "1", "2"}));
+}
+
 TEST(PreTokenizer, KnowsItsNames) {
-  EXPECT_EQ(FindPreTokenizer("qwen35"), PreTokenizer::kQwen35);
-  EXPECT_EQ(FindPreTokenizer("deepseek-r1-qwen"), PreTokenizer::kQwen2);
-  EXPECT_EQ(FindPreTokenizer("default"), std::nullopt);
+  EXPECT_EQ(FindPreTokenizer("qwen35")->pre, PreTokenizer::kQwen35);
+  EXPECT_EQ(FindPreTokenizer("deepseek-r1-qwen")->pre, PreTokenizer::kQwen2);
+  EXPECT_EQ(FindPreTokenizer("chatglm-bpe")->pre, PreTokenizer::kLlama3);
+  EXPECT_EQ(FindPreTokenizer("minimax-m2")->pre, PreTokenizer::kGpt4o);
+  EXPECT_TRUE(FindPreTokenizer("qwen2")->nfc);
+  EXPECT_TRUE(FindPreTokenizer("llama-bpe")->whole_words);
+  EXPECT_FALSE(FindPreTokenizer("gpt-4o")->nfc);
+  EXPECT_FALSE(FindPreTokenizer("default").has_value());
   EXPECT_NE(KnownPreTokenizers().find("gpt-2"), std::string::npos);
 }
 
@@ -191,9 +231,9 @@ TEST(PreTokenizer, InvalidBytesAreSymbols) {
 
 TEST(PreTokenizer, WordsCoverTheText) {
   SplitMix64 random(3);
-  const std::string alphabet = "ab 1.'\n\r\ts\xc3\xa9\xe3\x80\x80\xff";
-  for (const PreTokenizer pre : {PreTokenizer::kGpt2, PreTokenizer::kQwen2, PreTokenizer::kQwen35,
-                                 PreTokenizer::kDeepseekLlm}) {
+  const std::string alphabet = "abAB 1.'/\n\r\ts\xc3\xa9\xe3\x80\x80\xff";
+  for (int kind = 0; kind <= static_cast<int>(PreTokenizer::kDeepseekV3); ++kind) {
+    const auto pre = static_cast<PreTokenizer>(kind);
     for (int round = 0; round < 2000; ++round) {
       std::string text;
       for (std::size_t n = random.NextBelow(30); n > 0; --n) {
@@ -212,10 +252,10 @@ TEST(PreTokenizer, WordsCoverTheText) {
 }
 
 TEST(CharClass, ReadsTheTables) {
-  EXPECT_EQ(CharClass('a'), kCharLetter | kCharDsLetter | kCharDsPunct);
+  EXPECT_EQ(CharClass('a'), kCharLetter | kCharLower | kCharDsLetter | kCharDsPunct);
   EXPECT_EQ(CharClass('\n'), kCharSpace | kCharLineEnd);
   EXPECT_EQ(CharClass(0x2460) & (kCharNumber | kCharNumeric), kCharNumber | kCharNumeric);
-  EXPECT_EQ(CharClass(0x301), kCharMark);
+  EXPECT_EQ(CharClass(0x301), kCharMark | kCharUnstable);
   EXPECT_EQ(CharClass(0x1c89) & kCharLetter, kCharLetter);  // new in Unicode 16
   EXPECT_EQ(CharClass(0x11de0), kCharNumeric);              // new in Unicode 17
   EXPECT_EQ(CharClass(0x1c) & kCharSpace, 0);               // a separator, but not White_Space

@@ -1,15 +1,39 @@
 // Encoding: added tokens cut the text into segments, the pre-tokenizer cuts segments into words,
-// and the merges make tokens of each word's bytes.
+// and the merges make tokens of each word's bytes, or characters.
 #include "text/tokenizer.h"
 
+#include <algorithm>
+#include <array>
 #include <limits>
 #include <utility>
 
+#include "text/normalize.h"
 #include "text/pretokenizer.h"
+#include "text/utf8.h"
 #include "text/vocabulary.h"
 
 namespace larder {
 namespace {
+
+// What SentencePiece merges: its mark for a space is a space like any other.
+std::string PrepareScoredText(const Vocabulary& vocabulary, std::string_view text) {
+  constexpr std::string_view kSpaceMark = "\xe2\x96\x81";
+  std::string prepared;
+  prepared.reserve(text.size() + 1);
+  if (vocabulary.add_space_prefix) prepared.push_back(' ');
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t mark = std::min(text.find(kSpaceMark, begin), text.size());
+    prepared += text.substr(begin, mark - begin);
+    if (mark < text.size()) prepared.push_back(' ');
+    begin = mark + kSpaceMark.size();
+  }
+  if (!vocabulary.remove_extra_spaces) return prepared;
+  const auto both_spaces = [](char a, char b) { return a == ' ' && b == ' '; };
+  prepared.erase(std::unique(prepared.begin(), prepared.end(), both_spaces), prepared.end());
+  if (!prepared.empty() && prepared.back() == ' ') prepared.pop_back();
+  if (!vocabulary.add_space_prefix && !prepared.empty() && prepared[0] == ' ') prepared.erase(0, 1);
+  return prepared;
+}
 
 constexpr std::size_t kCacheSlots = 4096;
 constexpr std::size_t kLongestCachedWord = 32;
@@ -24,24 +48,60 @@ class TextEncoder {
       : vocabulary_(vocabulary), cache_(n_text_bytes >= kCacheFromBytes ? kCacheSlots : 0) {}
 
   Status EncodeSegment(std::string_view segment) {
+    if (segment.empty()) return Status::Ok();
     ends_.clear();
-    SplitWords(vocabulary_.pre, segment, ends_);
-    std::size_t begin = 0;
-    for (const std::size_t end : ends_) {
-      LARDER_RETURN_IF_ERROR(EncodeWord(segment.substr(begin, end - begin)));
-      begin = end;
+    if (vocabulary_.kind == VocabularyKind::kScored) {
+      const std::string prepared = PrepareScoredText(vocabulary_, segment);
+      SplitAtSpaces(prepared);
+      return EncodeWords(prepared);
     }
-    return Status::Ok();
+    if (vocabulary_.pre.nfc && !IsSurelyNfc(segment)) {
+      const std::string normalized = NormalizeNfc(segment);
+      SplitWords(vocabulary_.pre.pre, normalized, ends_);
+      return EncodeWords(normalized);
+    }
+    SplitWords(vocabulary_.pre.pre, segment, ends_);
+    return EncodeWords(segment);
+  }
+
+  void Append(std::int32_t token) {
+    tokens_.push_back(token);
+    after_unknown_ = false;
   }
 
   std::vector<std::int32_t>& tokens() { return tokens_; }
 
  private:
   struct Seen {
-    std::string_view word;  // in the text
+    std::array<char, kLongestCachedWord> word;
+    std::uint32_t n_bytes = 0;
     std::uint32_t first_token = 0;
     std::uint32_t n_tokens = 0;
+
+    bool Is(std::string_view other) const {
+      return std::string_view(word.data(), n_bytes) == other;
+    }
   };
+
+  // A word is a run of spaces and what follows up to the next; where merges may cross that border,
+  // the whole text is one word.
+  void SplitAtSpaces(std::string_view text) {
+    if (vocabulary_.words_begin_with_spaces) {
+      for (std::size_t i = 1; i < text.size(); ++i) {
+        if (text[i] == ' ' && text[i - 1] != ' ') ends_.push_back(i);
+      }
+    }
+    if (!text.empty()) ends_.push_back(text.size());
+  }
+
+  Status EncodeWords(std::string_view text) {
+    std::size_t begin = 0;
+    for (const std::size_t end : ends_) {
+      LARDER_RETURN_IF_ERROR(EncodeWord(text.substr(begin, end - begin)));
+      begin = end;
+    }
+    return Status::Ok();
+  }
 
   Seen* FindSlot(std::string_view word) {
     if (cache_.empty() || word.size() > kLongestCachedWord) return nullptr;
@@ -50,11 +110,32 @@ class TextEncoder {
 
   Status EncodeWord(std::string_view word) {
     Seen* seen = FindSlot(word);
-    if (seen != nullptr && seen->word == word) {
+    if (seen != nullptr && seen->Is(word)) {
       for (std::uint32_t i = 0; i < seen->n_tokens; ++i) {
         tokens_.push_back(tokens_[seen->first_token + i]);
       }
+      after_unknown_ = false;
       return Status::Ok();
+    }
+    const std::size_t n_before = tokens_.size();
+    const bool scored = vocabulary_.kind == VocabularyKind::kScored;
+    LARDER_RETURN_IF_ERROR(scored ? MergeScored(word) : MergeBytes(word));
+    // An unknown character's token depends on what stands before the word.
+    if (seen != nullptr && !has_unknown_) {
+      std::copy(word.begin(), word.end(), seen->word.begin());
+      seen->n_bytes = static_cast<std::uint32_t>(word.size());
+      seen->first_token = static_cast<std::uint32_t>(n_before);
+      seen->n_tokens = static_cast<std::uint32_t>(tokens_.size() - n_before);
+    }
+    return Status::Ok();
+  }
+
+  Status MergeBytes(std::string_view word) {
+    if (vocabulary_.pre.whole_words) {
+      if (const auto token = vocabulary_.FindMade(word)) {
+        tokens_.push_back(*token);
+        return Status::Ok();
+      }
     }
     workspace_.word().clear();
     for (const char c : word) {
@@ -69,11 +150,53 @@ class TextEncoder {
     }
     workspace_.Merge(vocabulary_.merges);
     const std::vector<std::int32_t>& merged = workspace_.word();
-    if (seen != nullptr) {
-      *seen = {word, static_cast<std::uint32_t>(tokens_.size()),
-               static_cast<std::uint32_t>(merged.size())};
-    }
     tokens_.insert(tokens_.end(), merged.begin(), merged.end());
+    return Status::Ok();
+  }
+
+  Status MergeScored(std::string_view word) {
+    workspace_.word().clear();
+    for (std::size_t i = 0; i < word.size();) {
+      const std::size_t n_bytes = DecodeUtf8(word, i).n_bytes;
+      workspace_.word().push_back(
+          vocabulary_.FindMade(word.substr(i, n_bytes)).value_or(kNoSymbol));
+      i += n_bytes;
+    }
+    workspace_.Merge(vocabulary_.merges);
+    has_unknown_ = false;
+    std::size_t position = 0;
+    for (const std::int32_t token : workspace_.word()) {
+      if (token != kNoSymbol) {
+        Append(token);
+        position += vocabulary_.Bytes(token).size();
+        continue;
+      }
+      const std::size_t n_bytes = DecodeUtf8(word, position).n_bytes;
+      LARDER_RETURN_IF_ERROR(AppendUnmerged(word.substr(position, n_bytes)));
+      position += n_bytes;
+    }
+    return Status::Ok();
+  }
+
+  // A character without a token: its bytes' tokens, or else the unknown token, once for neighbours.
+  Status AppendUnmerged(std::string_view character) {
+    bool has_bytes = true;
+    for (const char c : character) {
+      has_bytes &= vocabulary_.of_byte[static_cast<unsigned char>(c)] >= 0;
+    }
+    if (has_bytes) {
+      for (const char c : character) {
+        Append(vocabulary_.of_byte[static_cast<unsigned char>(c)]);
+      }
+      return Status::Ok();
+    }
+    if (!vocabulary_.unknown) {
+      return DataError(
+          "this vocabulary has no token for the byte 0x{:02x}, nor one for what is unknown",
+          static_cast<unsigned>(static_cast<unsigned char>(character[0])));
+    }
+    if (!after_unknown_) tokens_.push_back(*vocabulary_.unknown);
+    after_unknown_ = has_unknown_ = true;
     return Status::Ok();
   }
 
@@ -82,6 +205,8 @@ class TextEncoder {
   std::vector<std::size_t> ends_;
   BpeWorkspace workspace_;
   std::vector<std::int32_t> tokens_;
+  bool after_unknown_ = false;  // the last token is the unknown one, for text just before
+  bool has_unknown_ = false;    // the last word had one
 };
 
 }  // namespace
@@ -103,7 +228,7 @@ Result<std::vector<std::int32_t>> Tokenizer::Encode(std::string_view text,
     return InvalidArgument("the text has {} bytes; give less than 2 GiB at a time", text.size());
   }
   TextEncoder encoder(*vocabulary_, text.size());
-  if (options.add_special && vocabulary_->add_bos) encoder.tokens().push_back(*vocabulary_->bos);
+  if (options.add_special && vocabulary_->add_bos) encoder.Append(*vocabulary_->bos);
   const AddedTokens& added =
       options.parse_special ? vocabulary_->user_and_special : vocabulary_->user_defined;
   for (std::size_t position = 0; position < text.size();) {
@@ -111,17 +236,24 @@ Result<std::vector<std::int32_t>> Tokenizer::Encode(std::string_view text,
     const bool found = match.token >= 0;
     const std::size_t end = found ? match.begin : text.size();
     LARDER_RETURN_IF_ERROR(encoder.EncodeSegment(text.substr(position, end - position)));
-    if (found) encoder.tokens().push_back(match.token);
+    if (found) encoder.Append(match.token);
     position = found ? match.begin + match.n_bytes : end;
   }
-  if (options.add_special && vocabulary_->add_eos) encoder.tokens().push_back(*vocabulary_->eos);
+  if (options.add_special && vocabulary_->add_eos) encoder.Append(*vocabulary_->eos);
   return std::move(encoder.tokens());
 }
 
 std::string Tokenizer::Decode(std::span<const std::int32_t> tokens, bool render_special) const {
+  // The space that Encode puts before a text stands in its first token, if merges made that.
+  bool drop_space = vocabulary_->kind == VocabularyKind::kScored && vocabulary_->add_space_prefix;
   std::string text;
   for (const std::int32_t token : tokens) {
-    if (render_special || !IsControl(token)) text += TokenBytes(token);
+    if (!render_special && IsControl(token)) continue;
+    std::string_view bytes = TokenBytes(token);
+    if (bytes.empty()) continue;
+    if (drop_space && bytes[0] == ' ' && vocabulary_->MadeByMerges(token)) bytes.remove_prefix(1);
+    drop_space = false;
+    text += bytes;
   }
   return text;
 }

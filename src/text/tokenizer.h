@@ -1,6 +1,6 @@
-// Byte-level BPE from GGUF metadata: text to token ids and back. A Tokenizer owns its vocabulary,
-// is immutable once made, and any number of threads may use one at the same time. Encoding is
-// linear in the text up to a logarithm, whatever the text; it round-trips any bytes.
+// Byte-level BPE and SentencePiece's scored merges from GGUF metadata: text to token ids and back.
+// A Tokenizer owns its vocabulary, is immutable once made, and any number of threads may use one at
+// the same time. Encoding is linear in the text up to a logarithm, whatever the text.
 #pragma once
 
 #include <cstdint>
@@ -35,13 +35,16 @@ class Tokenizer {
   Tokenizer& operator=(const Tokenizer&) = delete;
 
   /// Any bytes encode; a byte that is not part of valid UTF-8 counts as one character that is
-  /// neither letter, digit nor space. kDataError if the vocabulary lacks a byte's token (some have
-  /// none for bytes that UTF-8 never uses), kInvalidArgument for texts of 2 GiB and more.
+  /// neither letter, digit nor space. Decode gives the text back, except: models that ask for it
+  /// see normalization form C; scored vocabularies take U+2581 for a space and put a space before
+  /// the text and behind each added token. kDataError if the vocabulary lacks a byte's token (some
+  /// have none for bytes that UTF-8 never uses), kInvalidArgument for texts of 2 GiB and more.
   Result<std::vector<std::int32_t>> Encode(std::string_view text,
                                            EncodeOptions options = EncodeOptions()) const;
 
-  /// The tokens' bytes, joined. Control tokens are left out unless `render_special`. Ids out of
-  /// range give nothing: check them against n_vocab() where they come from a user.
+  /// The tokens' bytes, joined, without the space that Encode put before a text. Control tokens are
+  /// left out unless `render_special`. Ids out of range give nothing: check them against n_vocab()
+  /// where they come from a user.
   std::string Decode(std::span<const std::int32_t> tokens, bool render_special) const;
 
   /// One token's bytes, control tokens included; may be part of a UTF-8 character. Valid as long

@@ -4,8 +4,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "base/random.h"
 #include "text/detokenizer.h"
+#include "text/normalize.h"
 #include "text/vocabulary_testing.h"
 
 namespace larder {
@@ -74,7 +78,7 @@ TEST(Tokenizer, LongWordsMergeAsShortOnesDo) {
 
 TEST(Tokenizer, AnyBytesComeBack) {
   SplitMix64 random(1);
-  for (const char* pre : {"gpt-2", "qwen2", "qwen35", "deepseek-llm"}) {
+  for (const char* pre : {"gpt-2", "gpt-4o", "deepseek-v3", "kimi-k2", "llama-bpe"}) {
     const auto tokenizer = Make(SmallVocabulary(pre, {"Ã ©", "a b", "Ġ a"}, {"ab"}, {"<|x|>"}));
     std::string all;
     for (int byte = 0; byte < 256; ++byte) all.push_back(static_cast<char>(byte));
@@ -143,8 +147,8 @@ void ExpectRefused(const Metadata& metadata, StatusCode code, const std::string&
 TEST(Tokenizer, RefusesWhatItDoesNotKnow) {
   ExpectRefused(SmallVocabulary("default", {}), StatusCode::kUnsupported, "\"default\"");
   Metadata metadata = SmallVocabulary("gpt-2", {});
-  metadata.SetString("tokenizer.ggml.model", "llama");
-  ExpectRefused(metadata, StatusCode::kUnsupported, "\"llama\"");
+  metadata.SetString("tokenizer.ggml.model", "t5");
+  ExpectRefused(metadata, StatusCode::kUnsupported, "\"t5\"");
   ExpectRefused(SmallVocabulary("\x1b[2J" + std::string(5000, 'x'), {}), StatusCode::kUnsupported,
                 "\"\\x1b[2Jxxx");
   for (const char* key : {"model", "pre", "tokens", "merges"}) {
@@ -171,6 +175,139 @@ TEST(Tokenizer, RefusesContradictions) {
   metadata = SmallVocabulary("gpt-2", {});
   metadata.SetBool("tokenizer.ggml.add_bos_token", true);
   ExpectRefused(metadata, StatusCode::kDataError, "begin or end");
+}
+
+TEST(Tokenizer, RefusesWrongScores) {
+  Metadata metadata = SmallScoredVocabulary({{"a", 1}});
+  SetFloats(metadata, "tokenizer.ggml.scores", {1, 2});
+  ExpectRefused(metadata, StatusCode::kDataError, "2 entries for 258");
+  SetFloats(metadata, "tokenizer.ggml.scores", std::vector<double>(258, std::nan("")));
+  ExpectRefused(metadata, StatusCode::kDataError, "not a number");
+  metadata.Erase("tokenizer.ggml.scores");
+  ExpectRefused(metadata, StatusCode::kNotFound, "scores");
+  metadata = SmallScoredVocabulary({{"a", 1}});
+  std::vector<std::string> tokens = *metadata.FindStrings("tokenizer.ggml.tokens");
+  tokens[5] = "<0x0g>";
+  metadata.SetStrings("tokenizer.ggml.tokens", tokens);
+  ExpectRefused(metadata, StatusCode::kDataError, "no byte token");
+  ExpectRefused(SmallScoredVocabulary({{std::string(2000, 'a'), 1}}), StatusCode::kDataError,
+                "2000 bytes");
+}
+
+TEST(Tokenizer, ScoredMerges) {
+  const auto tokenizer = Make(SmallScoredVocabulary(
+      {{"▁", -10}, {"a", -9}, {"b", -9}, {"ab", -2}, {"▁a", -1}, {"ba", -3}}, {"<t>"}, {"<s>"}));
+  const std::int32_t space = 257, a = 258, b = 259, ab = 260, space_a = 261, t = 263;
+  EXPECT_EQ(Encode(*tokenizer, "ab"), (Ids{space_a, b}));
+  EXPECT_EQ(Encode(*tokenizer, "bab"), (Ids{space, b, ab}));
+  EXPECT_EQ(Encode(*tokenizer, "a▁ab"), (Ids{space_a, space_a, b}));
+  EXPECT_EQ(Encode(*tokenizer, "é"), (Ids{space, 1 + 0xc3, 1 + 0xa9}));
+  EXPECT_EQ(Encode(*tokenizer, "b<t>a"), (Ids{space, b, t, space_a}));
+  EXPECT_EQ(Encode(*tokenizer, ""), Ids());
+  EXPECT_EQ(tokenizer->Decode(Ids{space_a, b, space, a}, true), "ab a");
+  EXPECT_EQ(tokenizer->Decode(Ids{space, space_a, 1 + 0xc3, 1 + 0xa9}, true), " aé");
+}
+
+// The definition on texts: of all neighbours that make a piece the highest score, the leftmost of
+// equals. Small alphabets and few different scores make many ties.
+TEST(Tokenizer, ScoredMergesEqualTheirDefinition) {
+  SplitMix64 random(12);
+  for (int round = 0; round < 60; ++round) {
+    std::vector<std::pair<std::string, double>> pieces = {{"a", 0}, {"b", 0}, {"▁", 0}};
+    for (int n = 0; n < 25; ++n) {
+      std::string piece;
+      for (std::uint64_t m = 2 + random.NextBelow(4); m > 0; --m) {
+        piece += std::vector<std::string>{"a", "b", "▁"}[random.NextBelow(round % 2 == 0 ? 2 : 3)];
+      }
+      const auto same = [&](const auto& other) { return other.first == piece; };
+      if (std::none_of(pieces.begin(), pieces.end(), same)) {
+        pieces.emplace_back(piece, static_cast<double>(random.NextBelow(6)));
+      }
+    }
+    Metadata metadata = SmallScoredVocabulary(pieces);
+    metadata.SetBool("tokenizer.ggml.add_space_prefix", false);
+    const auto tokenizer = Make(metadata);
+    std::string text;
+    std::vector<std::string> symbols;
+    for (std::uint64_t n = random.NextBelow(round % 3 == 0 ? 20 : 150); n > 0; --n) {
+      symbols.push_back(std::vector<std::string>{"a", "b", "▁"}[random.NextBelow(3)]);
+      text += symbols.back();
+    }
+    while (true) {
+      double best_score = -1;
+      std::size_t best = 0;
+      for (std::size_t i = 0; i + 1 < symbols.size(); ++i) {
+        for (const auto& [piece, score] : pieces) {
+          if (piece == symbols[i] + symbols[i + 1] && score > best_score) {
+            best_score = score;
+            best = i;
+          }
+        }
+      }
+      if (best_score < 0) break;
+      symbols[best] += symbols[best + 1];
+      symbols.erase(symbols.begin() + static_cast<std::ptrdiff_t>(best) + 1);
+    }
+    Ids expected;
+    for (const std::string& symbol : symbols) {
+      for (std::size_t i = 0; i < pieces.size(); ++i) {
+        if (pieces[i].first == symbol) expected.push_back(257 + static_cast<std::int32_t>(i));
+      }
+    }
+    ASSERT_EQ(Encode(*tokenizer, text), expected) << text;
+  }
+}
+
+TEST(Tokenizer, UnknownCharactersWithoutByteTokens) {
+  Metadata metadata = SmallScoredVocabulary({{"a", 1}});
+  metadata.SetBool("tokenizer.ggml.add_space_prefix", false);
+  std::vector<std::int64_t> types(258, 5);
+  types[0] = 2;
+  types[257] = 1;
+  metadata.SetInts("tokenizer.ggml.token_type", types);
+  EXPECT_EQ(Encode(*Make(metadata), "a\xe6\xbc\xa2\xe5\xad\x97z a"), (Ids{257, 0, 257}));
+  metadata.Erase("tokenizer.ggml.unknown_token_id");
+  EXPECT_FALSE(Make(metadata)->Encode("z").ok());
+}
+
+TEST(Tokenizer, BeginsWhereTheModelsTokenizersDo) {
+  Metadata metadata = SmallVocabulary("llama-bpe", {}, {}, {"<s>"});
+  EXPECT_FALSE(Make(metadata)->add_bos());
+  metadata.SetUint32("tokenizer.ggml.bos_token_id", 256);
+  EXPECT_TRUE(Make(metadata)->add_bos());
+  metadata.SetBool("tokenizer.ggml.add_bos_token", false);
+  EXPECT_FALSE(Make(metadata)->add_bos());
+}
+
+TEST(Tokenizer, WholeWordsGoFirst) {
+  // "abc" is a token that no merge makes.
+  Metadata metadata = SmallVocabulary("llama-bpe", {"a b", "ab c"});
+  metadata.SetStrings("tokenizer.ggml.merges", {"b c", "a b"});
+  std::vector<std::string> tokens = *metadata.FindStrings("tokenizer.ggml.tokens");
+  metadata.SetStrings("tokenizer.ggml.tokens", tokens);
+  EXPECT_EQ(Encode(*Make(metadata), "abc"), (Ids{257}));
+  EXPECT_EQ(Encode(*Make(metadata), "abcd"), (Ids{256, 'c', 'd'}));
+  metadata.SetString("tokenizer.ggml.pre", "qwen2");
+  EXPECT_EQ(Encode(*Make(metadata), "abc"), (Ids{256, 'c'}));
+}
+
+TEST(Tokenizer, NormalizesWhereTheModelAsksForIt) {
+  const std::string decomposed = "e\xcc\x81";
+  const auto qwen = Make(SmallVocabulary("qwen2", {"Ã ©"}));
+  EXPECT_EQ(Encode(*qwen, decomposed), (Ids{256}));
+  EXPECT_EQ(Encode(*Make(SmallVocabulary("gpt-2", {"Ã ©"})), decomposed), (Ids{'e', 0xcc, 0x81}));
+}
+
+TEST(Normalize, BringsTextToFormC) {
+  EXPECT_EQ(NormalizeNfc(""), "");
+  EXPECT_EQ(NormalizeNfc("plain"), "plain");
+  EXPECT_EQ(NormalizeNfc("e\xcc\x81"), "é");
+  EXPECT_EQ(NormalizeNfc("é\xcc\xa3"), "\xe1\xba\xb9\xcc\x81");           // reordered
+  EXPECT_EQ(NormalizeNfc("\xe1\x84\x80\xe1\x85\xa1\xe1\x86\xa8"), "각");  // Hangul
+  EXPECT_EQ(NormalizeNfc("\xe2\x84\xab"), "Å");                           // a singleton
+  EXPECT_EQ(NormalizeNfc("e\xff\xcc\x81"), "e\xff\xcc\x81");  // nothing joins across a bad byte
+  EXPECT_TRUE(IsSurelyNfc("é 漢字 각"));
+  EXPECT_FALSE(IsSurelyNfc("e\xcc\x81"));
 }
 
 TEST(Tokenizer, SaysWhichByteHasNoToken) {

@@ -1,5 +1,5 @@
-// Character classes as sorted ranges of code points. Made by tools/make_unicode_ranges.py with
-// tokenizers 0.23.3; do not edit.
+// Character classes as sorted ranges of code points. Made by tools/make_unicode_ranges.py
+// with tokenizers 0.23.3; do not edit.
 #include "text/unicode_ranges.h"
 
 namespace larder {

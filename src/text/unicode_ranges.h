@@ -19,4 +19,14 @@ std::span<const CodePointRange> NewNumberRanges();       // \p{N} of Unicode 17 
 std::span<const CodePointRange> SpaceRanges();           // \s
 std::span<const CodePointRange> DeepseekLetterRanges();  // deepseek-llm's list of cased letters
 
+// In unicode_cases.cc:
+std::span<const CodePointRange> UpperRanges();        // \p{Lu} and \p{Lt}
+std::span<const CodePointRange> LowerRanges();        // \p{Ll}
+std::span<const CodePointRange> PunctuationRanges();  // \p{P}
+std::span<const CodePointRange> SymbolRanges();       // \p{S}
+std::span<const CodePointRange> HanRanges();          // \p{Han}
+
+/// What normalization form C may change, alone or behind another character; in normalize.cc.
+std::span<const CodePointRange> UnstableRanges();
+
 }  // namespace larder

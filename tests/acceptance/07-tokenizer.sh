@@ -1,23 +1,27 @@
 #!/usr/bin/env bash
-# Tokens equal the reference's for the vocabularies of gpt-2 and deepseek-llm, text by text, through
-# the command line; the pre-token splits of qwen2 and qwen35 are C++ tests of src/text.
+# Tokens equal the reference's for every vocabulary in the test data, text by text, through the command
+# line, and those of the libraries that trained the stored vocabularies; splits equal Hugging Face
+# tokenizers' on 100,000 strings for each scheme; time is linear. A million strings against the libraries
+# themselves (Python, tools/requirements.txt) with COMPARE=1.
 # speed: fast
 . "$(dirname "$0")/lib.sh"
 need_program "$LARDER"
 data=$TESTDATA/tokenizers
-if [[ ! -d "$data" ]]; then
-  skip "tokenizer vocabularies: $data is not here"
-  finish
-fi
-for name in gpt-2 deepseek-llm; do
-  vocab=$data/ggml-vocab-$name.gguf
-  work=$SCRATCH/tokenizer-$name
+
+# cpu_seconds COMMAND...: its user and system time, which other processes change little.
+cpu_seconds() {
+  local TIMEFORMAT='%U %S'
+  { time "$@" >/dev/null 2>&1; } 2>&1 | awk '{ print $1 + $2 }'
+}
+
+compare_files() {
+  local name=$1 vocab=$data/ggml-vocab-$1.gguf work=$SCRATCH/tokenizer-$1
   rm -rf "$work"
   mkdir -p "$work"
   # One file per text; the separator line belongs to none, nor does the line break before it.
   awk -v RS='\n__ggml_vocab_test__\n' -v dir="$work" \
     '{ file = sprintf("%s/%04d.txt", dir, NR); printf "%s", $0 > file; close(file) }' "$vocab.inp"
-  n=0 n_wrong=0 first_wrong=""
+  local n=0 n_wrong=0 first_wrong="" want got text
   while IFS= read -r want; do
     n=$((n + 1))
     text=$(printf '%s/%04d.txt' "$work" "$n")
@@ -28,5 +32,42 @@ for name in gpt-2 deepseek-llm; do
     fi
   done <"$vocab.out"
   verdict "$name: texts of $n with other tokens$first_wrong" "$n_wrong" == 0
-done
+}
+
+# Best of three, without the time to read the vocabulary.
+seconds_to_encode() {
+  local vocab=$1 file=$2 best=""
+  for _ in 1 2 3; do
+    local base whole
+    base=$(cpu_seconds "$LARDER" tokenize -m "$vocab" x)
+    whole=$(cpu_seconds "$LARDER" tokenize -m "$vocab" - <"$file")
+    best=$(awk -v a="$whole" -v b="$base" -v best="$best" \
+      'BEGIN { t = a - b; if (t < 0.001) t = 0.001; print (best == "" || t < best) ? t : best }')
+  done
+  echo "$best"
+}
+
+if [[ -d "$data" ]]; then
+  head -c 1000000 /dev/zero | tr '\0' a >"$SCRATCH/one-letter.txt"
+  find "$ROOT/src" "$ROOT/docs" "$ROOT/tests" -name '*.cc' -o -name '*.h' -o -name '*.md' | sort \
+    | xargs cat >"$SCRATCH/text.txt"
+  for name in gpt-2 deepseek-llm llama-spm; do
+    compare_files "$name"
+    vocab=$data/ggml-vocab-$name.gguf
+    verdict "$name: a line of 1 MB of one letter" \
+      "$(seconds_to_encode "$vocab" "$SCRATCH/one-letter.txt")" "<" 1 "CPU seconds"
+    rate=$(awk -v n="$(stat -c %s "$SCRATCH/text.txt")" \
+      -v t="$(seconds_to_encode "$vocab" "$SCRATCH/text.txt")" 'BEGIN { printf "%.1f", n / 1e6 / t }')
+    verdict "$name: this repository's own text" "$rate" ">=" 5 "MB/s of CPU time"
+  done
+else
+  skip "tokenizer vocabularies: $data is not here"
+fi
+gtest_figures tokenizer_golden_test 'Names/*'
+if [[ -n "${COMPARE:-}" ]]; then
+  cmake --build "$BUILD" --target encode_strings >/dev/null
+  sum=$(python3 "$ROOT/tools/golden/compare_tokenizers.py" "$BUILD/tests/encode_strings" -n 1000000 \
+    | tee /dev/stderr | sed -n 's/^mismatches \([0-9]*\) of .*/\1/p')
+  verdict "random strings of 1,000,000 with other tokens than the libraries'" "$sum" == 0
+fi
 finish

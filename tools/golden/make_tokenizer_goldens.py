@@ -1,4 +1,4 @@
-"""Pre-token splits by Hugging Face tokenizers, for four pre-tokenizers and 100,000 strings.
+"""Pre-token splits by Hugging Face tokenizers, for eleven pre-tokenizers and 100,000 strings.
 
 Writes tests/golden/tokenizer/<pre>.txt (a hash of the splits of each 1,000 random strings), strings.txt
 (a hash of the strings themselves) and <pre>.json (the splits of given texts). The strings come from a
@@ -36,14 +36,76 @@ def split_on(expression):
     return pre_tokenizers.Split(Regex(expression), behavior="isolated", invert=False)
 
 
+NAMES = (
+    "gpt-2 qwen2 qwen35 deepseek-llm llama-bpe gpt-4o tekken kimi-k2 starcoder deepseek-coder deepseek-v3"
+).split()
+
+
+def plain(digits):
+    """The expression of llama-bpe and qwen2."""
+    return (
+        CONTRACTIONS
+        + r"|[^\r\n\p{L}\p{N}]?\p{L}+|"
+        + digits
+        + r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    )
+
+
+def cased(without, contractions, digits, slash):
+    """The expression of gpt-4o, `without` some letters."""
+    upper = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}" + without + "]"
+    lower = r"[\p{Ll}\p{Lm}\p{Lo}\p{M}" + without + "]"
+    return (
+        rf"[^\r\n\p{{L}}\p{{N}}]?{upper}*{lower}+{contractions}"
+        rf"|[^\r\n\p{{L}}\p{{N}}]?{upper}+{lower}*{contractions}|{digits}"
+        rf"| ?[^\s\p{{L}}\p{{N}}]+[\r\n{slash}]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    )
+
+
 def pre_tokenizer_named(name):
     """The splits of a published tokenizer.json, without the byte alphabet that follows them there."""
     if name == "gpt-2":
         return pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
-    if name == "qwen2":
+    if name == "starcoder":
+        return pre_tokenizers.Sequence(
+            [
+                pre_tokenizers.Digits(individual_digits=True),
+                pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
+            ]
+        )
+    if name in ("qwen2", "llama-bpe"):
+        return split_on(plain(r"\p{N}" if name == "qwen2" else r"\p{N}{1,3}"))
+    if name == "bailingmoe":
         return split_on(
-            CONTRACTIONS
-            + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+            r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]++[\r\n]*"
+            r"|\s*[\r\n]|\s+(?!\S)|\s+"
+        )
+    if name == "gpt-4o":
+        return split_on(cased("", CONTRACTIONS + "?", r"\p{N}{1,3}", "/"))
+    if name == "tekken":
+        return split_on(cased("", "", r"\p{N}", "/"))
+    if name == "kimi-k2":
+        return split_on(r"[\p{Han}]+|" + cased(r"&&[^\p{Han}]", CONTRACTIONS + "?", r"\p{N}{1,3}", ""))
+    if name == "deepseek-v3":
+        return pre_tokenizers.Sequence(
+            [
+                split_on(r"\p{N}{1,3}"),
+                split_on("[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+"),
+                split_on(
+                    r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+"""
+                    r"""| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"""
+                ),
+            ]
+        )
+    if name == "deepseek-coder":
+        return pre_tokenizers.Sequence(
+            [
+                split_on("[\r\n]"),
+                split_on(r"\s?\p{L}+"),
+                split_on(r"\s?\p{P}+"),
+                split_on("[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+"),
+                pre_tokenizers.Digits(individual_digits=True),
+            ]
         )
     if name == "qwen35":
         return split_on(
@@ -142,6 +204,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("texts", nargs="*", help="files of texts between lines of __ggml_vocab_test__")
     parser.add_argument("-o", "--out", default="tests/golden/tokenizer")
+    parser.add_argument("--only", nargs="*", default=NAMES, help="these pre-tokenizers")
     args = parser.parse_args()
     out = pathlib.Path(args.out)
     generator = Generator(out / "generator.txt")
@@ -160,7 +223,7 @@ def main():
     for path in args.texts:
         content = pathlib.Path(path).read_bytes().decode()
         texts += [t for t in content.split("\n__ggml_vocab_test__\n") if t not in texts]
-    for name in ("gpt-2", "qwen2", "qwen35", "deepseek-llm"):
+    for name in args.only:
         pre = pre_tokenizer_named(name)
         lines = [f"{block_hash(pre, strings):016x}\n" for strings in blocks]
         (out / f"{name}.txt").write_text("".join(lines))
@@ -168,6 +231,10 @@ def main():
             cases = [{"text": text, "ends": piece_ends(pre, text)} for text in texts]
             rows = ",\n".join(json.dumps(case, ensure_ascii=True) for case in cases)
             (out / f"{name}.json").write_text(f"[\n{rows}\n]\n")
+        if name == "qwen2":
+            # The same splits by another expression, which lets one scanner do for both.
+            other = pre_tokenizer_named("bailingmoe")
+            assert lines == [f"{block_hash(other, strings):016x}\n" for strings in blocks]
         n_pieces = sum(len(piece_ends(pre, text)) for text in blocks[0])
         print(f"{name:13} {N_BLOCKS * N_PER_BLOCK} strings, {n_pieces / N_PER_BLOCK:.1f} pieces each")
 
