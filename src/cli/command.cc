@@ -15,7 +15,7 @@
 namespace larder {
 
 std::span<const Command> AllCommands() {
-  static constexpr std::array<Command, 8> kCommands = {{
+  static constexpr std::array<Command, 9> kCommands = {{
       {"run", "answer a prompt", RunMain},
       {"inspect", "what is in a model file, what stays in memory, what streams", InspectMain},
       {"bench", "measure speed beside the limits of this machine", BenchMain},
@@ -23,6 +23,7 @@ std::span<const Command> AllCommands() {
       {"perplexity", "what a text costs a model; KL divergence from saved logits", PerplexityMain},
       {"tokenize", "text to token ids", TokenizeMain},
       {"detokenize", "token ids to text", DetokenizeMain},
+      {"template", "a conversation as the text that a model's chat template makes", TemplateMain},
       {"quantize", "write a model with other weight types", QuantizeMain},
       {"synth", "write a random model of a real shape", SynthMain},
   }};

@@ -36,6 +36,7 @@ int PerplexityMain(const Arguments& arguments);
 int InspectMain(const Arguments& arguments);
 int TokenizeMain(const Arguments& arguments);
 int DetokenizeMain(const Arguments& arguments);
+int TemplateMain(const Arguments& arguments);
 int QuantizeMain(const Arguments& arguments);
 int SynthMain(const Arguments& arguments);
 int BenchMain(const Arguments& arguments);

@@ -23,7 +23,7 @@
 #include "engine/session.h"
 #include "format/gguf_writer.h"
 #include "sample/sampler.h"
-#include "text/chatml.h"
+#include "text/chat_prompt.h"
 #include "text/detokenizer.h"
 
 namespace larder {
@@ -70,16 +70,16 @@ Status CheckFlags(RunFlags* flags) {
 
 Result<std::vector<std::int32_t>> MakePrompt(const RunFlags& flags, const Engine& engine,
                                              const Tokenizer& tokenizer) {
-  std::string text = flags.prompt;
   if (!flags.raw) {
     ChatMlPrompt prompt;
-    prompt.user = text;
+    prompt.user = flags.prompt;
     prompt.system = flags.system;
     prompt.thinking = flags.thinking;
-    text = FormatChatMl(ChatMlFormatFor(engine.metadata()), prompt);
+    return EncodeTurn(engine.metadata(), tokenizer, prompt);
   }
-  LARDER_ASSIGN_OR_RETURN(std::vector<std::int32_t> tokens,
-                          tokenizer.Encode(text, {.add_special = true, .parse_special = true}));
+  LARDER_ASSIGN_OR_RETURN(
+      std::vector<std::int32_t> tokens,
+      tokenizer.Encode(flags.prompt, {.add_special = true, .parse_special = true}));
   if (tokens.empty()) return InvalidArgument("the prompt is empty; give a text with -p TEXT");
   return tokens;
 }

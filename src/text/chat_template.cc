@@ -1,0 +1,174 @@
+// The door between templates and the rest: every failure of the interpreter becomes a Status here.
+#include "text/chat_template.h"
+
+#include <fmt/format.h>
+
+#include <new>
+
+#include "text/jinja_interpreter.h"
+#include "text/jinja_json.h"
+#include "text/jinja_parser.h"
+#include "text/utf8.h"
+
+namespace larder {
+namespace {
+
+using jinja::Fault;
+using jinja::Kind;
+using jinja::Value;
+
+constexpr std::size_t kMaxSourceBytes = std::size_t{1} << 20;
+
+Status StatusOf(const jinja::Error& error, int line) {
+  const int at = error.line > 0 ? error.line : line;
+  if (error.fault == Fault::kRaised) {
+    return InvalidArgument("the chat template refuses this: {}", error.message);
+  }
+  const std::string where = at > 0 ? fmt::format("chat template, line {}", at) : "chat template";
+  if (error.fault == Fault::kUnsupported) return Unsupported("{}: {}", where, error.message);
+  return InvalidArgument("{}: {}", where, error.message);
+}
+
+// A message's reasoning under the names that templates read. The first that is given and not null
+// counts.
+Value WithReasoning(jinja::Meter& meter, const Value& message) {
+  if (!message.is(Kind::kDict)) {
+    jinja::Fail(Fault::kType, "each of the messages must be an object");
+  }
+  const jinja::Dict& given = message.dict();
+  const Value* reasoning = nullptr;
+  for (const char* name : {"reasoning_content", "thinking", "reasoning"}) {
+    const Value* found = given.Find(meter, name);
+    if (reasoning == nullptr && found != nullptr && !found->is(Kind::kNone)) reasoning = found;
+  }
+  if (reasoning == nullptr) return message;
+  auto dict = std::make_shared<jinja::Dict>(&meter);
+  dict->Set(meter, jinja::MakeString(meter, "thinking"), *reasoning);
+  for (const auto& [key, value] : given.items()) dict->Set(meter, key, value);
+  dict->Set(meter, jinja::MakeString(meter, "reasoning_content"), *reasoning);
+  return jinja::MakeDict(std::move(dict));
+}
+
+// The variables as transformers passes them on.
+Value Complete(jinja::Meter& meter, const Value& variables) {
+  if (!variables.is(Kind::kDict)) {
+    jinja::Fail(Fault::kType, "the input must be a JSON object with messages");
+  }
+  auto dict = std::make_shared<jinja::Dict>(&meter);
+  const auto set = [&](const char* name, Value value) {
+    dict->Set(meter, jinja::MakeString(meter, name), std::move(value));
+  };
+  set("tools", Value::None());
+  set("documents", Value::None());
+  set("add_generation_prompt", Value::Bool(false));
+  for (const auto& [key, value] : variables.dict().items()) dict->Set(meter, key, value);
+  const Value* messages = dict->Find(meter, "messages");
+  if (messages == nullptr || !messages->is(Kind::kList)) {
+    jinja::Fail(Fault::kType, "the input needs \"messages\", a list of objects");
+  }
+  std::vector<Value> aliased;
+  for (const Value& message : messages->items()) aliased.push_back(WithReasoning(meter, message));
+  set("messages", jinja::MakeList(meter, std::move(aliased)));
+  return jinja::MakeDict(std::move(dict));
+}
+
+template <typename MakeVariables>
+Result<std::string> RenderWith(const jinja::Template& source, const RenderOptions& options,
+                               const MakeVariables& make_variables) {
+  jinja::Interpreter interpreter(source, options.limits, options.now);
+  bool rendering = false;
+  try {
+    const Value variables = Complete(interpreter.meter(), make_variables(interpreter.meter()));
+    rendering = true;
+    return interpreter.Render(variables);
+  } catch (const jinja::Error& error) {
+    if (!rendering) return InvalidArgument("a chat template's input: {}", error.message);
+    return StatusOf(error, interpreter.line());
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory("there is not enough memory to render the chat template");
+  }
+}
+
+Status CheckUtf8(std::string_view text) {
+  for (std::size_t at = 0; at < text.size();) {
+    const Utf8Char c = DecodeUtf8(text, at);
+    if (c.code_point == kInvalidCodePoint) {
+      return InvalidArgument("the chat template is not valid UTF-8 at byte {}", at);
+    }
+    at += c.n_bytes;
+  }
+  return Status::Ok();
+}
+
+}  // namespace
+
+Result<ChatTemplate> ChatTemplate::Parse(std::string_view source) {
+  if (source.size() > kMaxSourceBytes) {
+    return InvalidArgument("the chat template has {} bytes; at most {} are read", source.size(),
+                           kMaxSourceBytes);
+  }
+  LARDER_RETURN_IF_ERROR(CheckUtf8(source));
+  ChatTemplate made;
+  made.source_ = std::make_shared<const std::string>(source);
+  try {
+    made.template_ = std::make_shared<const jinja::Template>(jinja::ParseTemplate(source));
+  } catch (const jinja::Error& error) {
+    return StatusOf(error, 0);
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory("there is not enough memory to read the chat template");
+  }
+  return made;
+}
+
+Result<std::string> ChatTemplate::Render(const nlohmann::ordered_json& variables,
+                                         const RenderOptions& options) const {
+  return RenderWith(*template_, options, [&variables](jinja::Meter& meter) {
+    return jinja::FromJson(meter, variables);
+  });
+}
+
+Result<std::string> ChatTemplate::RenderText(std::string_view variables_json,
+                                             const RenderOptions& options) const {
+  return RenderWith(*template_, options, [variables_json](jinja::Meter& meter) {
+    return jinja::ParseJsonText(meter, variables_json);
+  });
+}
+
+bool ChatTemplate::Mentions(std::string_view word) const {
+  return source_->find(word) != std::string::npos;
+}
+
+Result<std::optional<ChatTemplate>> ModelChatTemplate(const Metadata& metadata, bool with_tools) {
+  std::optional<ChatTemplate> made;
+  for (const char* key : {"tokenizer.chat_template.tool_use", "tokenizer.chat_template"}) {
+    const bool for_tools = key[std::string_view("tokenizer.chat_template").size()] != '\0';
+    if (!metadata.Has(key) || (for_tools && !with_tools)) continue;
+    LARDER_ASSIGN_OR_RETURN(const std::string source, metadata.GetString(key));
+    if (source.empty()) continue;
+    LARDER_ASSIGN_OR_RETURN(made, ChatTemplate::Parse(source));
+    break;
+  }
+  return made;
+}
+
+void AddTokenVariables(const Tokenizer& tokenizer, nlohmann::ordered_json* variables) {
+  const auto add = [&](const char* name, std::optional<std::int32_t> token) {
+    if (!token || variables->contains(name)) return;
+    (*variables)[name] = std::string(tokenizer.TokenBytes(*token));
+  };
+  add("bos_token", tokenizer.bos());
+  add("eos_token", tokenizer.eos());
+  add("pad_token", tokenizer.pad());
+}
+
+Result<std::vector<std::int32_t>> EncodeChat(const Tokenizer& tokenizer, std::string_view text) {
+  EncodeOptions options;
+  options.parse_special = true;
+  LARDER_ASSIGN_OR_RETURN(std::vector<std::int32_t> tokens, tokenizer.Encode(text, options));
+  const std::optional<std::int32_t> bos = tokenizer.bos();
+  const bool written = bos && !tokens.empty() && tokens[0] == *bos;
+  if (tokenizer.add_bos() && bos && !written) tokens.insert(tokens.begin(), *bos);
+  return tokens;
+}
+
+}  // namespace larder
