@@ -28,6 +28,7 @@ struct Engine::Impl {
   PageBuffer logits_memory;  // [LogitRows, n_vocab]
   Matrix logits;
   RoutingSource* routing = nullptr;
+  ExpertTimeline* timeline = nullptr;
   PhaseTimes times;
   bool session_alive = false;
 };

@@ -78,12 +78,16 @@ class RoutingSource {
   /// are the router's own; true says that they were replaced, by distinct ones, and their weights
   /// become 1 / n_used.
   virtual bool Choose(int layer, std::int64_t position, std::span<std::int32_t> ids) = 0;
+  /// The same for the lookahead's guess at what Choose will give, most likely first; called before
+  /// it, or not at all.
+  virtual void Guess(int /*layer*/, std::int64_t /*position*/, std::span<std::int32_t> /*ids*/) {}
 };
 
 /// What Forward works with; all outlive the call.
 struct ForwardContext {
   Ops* ops = nullptr;
   ExpertStore* experts = nullptr;
+  ExpertTimeline* timeline = nullptr;  // may be null
   RowStore* embedding = nullptr;
   RoutingSource* routing = nullptr;                                // null: the model's own router
   const std::atomic<bool>* cancelled = nullptr;                    // checked once per layer
