@@ -120,8 +120,9 @@ TEST_F(Faults, EveryReadOnceWithLookahead) {
   for (const FaultKind kind :
        {FaultKind::kError, FaultKind::kShort, FaultKind::kLate, FaultKind::kCorrupt}) {
     for (std::uint64_t n = 0; n < 300; n += 3 * kStride) {
-      const auto logits =
-          Run([&](std::uint64_t at) { return at == n ? Fault{kind, kUntilNothingElse} : Fault(); });
+      const auto logits = Run([&](std::uint64_t at) {
+        return at == n ? Fault{kind, kUntilNothingElse} : Fault();
+      });
       if (!logits.ok()) {
         ++n_failed;
         ADD_FAILURE() << NameOf(kind) << " " << n << ": " << logits.status().message();
