@@ -274,9 +274,9 @@ double SettledLimit(double room) {
 }
 
 TEST(LookaheadThrottle, FindsTheRoomThatTheDiskHas) {
-  EXPECT_LT(SettledLimit(0), 1.2);
-  EXPECT_NEAR(SettledLimit(4), 4.5, 1);
-  EXPECT_NEAR(SettledLimit(12), 12.5, 1);
+  EXPECT_LT(SettledLimit(0), 2);
+  EXPECT_NEAR(SettledLimit(4), 5, 1);
+  EXPECT_NEAR(SettledLimit(12), 13, 1);
   EXPECT_GT(SettledLimit(100), 25);
 }
 

@@ -1,5 +1,6 @@
-// Additive steps both ways: the windows between requests are short and many, and a layer's differ
-// from the next one's.
+// Steps of the same size both ways: one more read brings about as much when it is in time and wanted
+// as it costs when it is late and not. Reads in flight share the disk and end together, so a window
+// that was a little too short costs several steps at once.
 #include "experts/lookahead_throttle.h"
 
 #include <algorithm>
@@ -10,8 +11,7 @@ namespace {
 
 constexpr double kLeastLimit = 0.0625;  // reads per layer: still learns when the disk is saturated
 constexpr double kMostLimit = 48;
-constexpr double kStepUp = 0.25;
-constexpr double kStepDown = 1;  // per read that stood in the way: only near certainty is worth it
+constexpr double kStep = 0.25;
 constexpr double kMemory = 1.0 / 64;       // weight of the newest outcome
 constexpr double kLeastUseful = 0.1;       // below, reads ahead cost more than they bring
 constexpr double kLeastMisses = 1.0 / 32;  // below, there is nothing to win
@@ -54,9 +54,9 @@ void LookaheadThrottle::Judge(const AdviceOutcome& outcome) {
   }
   if (outcome.is_prompt) return;
   if (outcome.n_useless_in_flight > 0) {
-    limit_ -= kStepDown * static_cast<double>(outcome.n_useless_in_flight);
+    limit_ -= kStep * static_cast<double>(outcome.n_useless_in_flight);
   } else if (outcome.was_limited && outcome.n_in_flight == 0 && outcome.n_left_out > 0) {
-    limit_ += kStepUp;
+    limit_ += kStep;
   }
   limit_ = std::clamp(limit_, kLeastLimit, kMostLimit);
 }
