@@ -1,5 +1,5 @@
 // Streaming never changes the answer: the same bits for every budget, thread count, batch size,
-// reader and instruction set's own run.
+// reader, lookahead and instruction set's own run.
 #include <gtest/gtest.h>
 
 #include "engine/memory_plan.h"
@@ -43,6 +43,7 @@ TEST_P(Exactness, SameBitsForEverySetting) {
   std::size_t n_differing = 0;
   int n_runs = 0;
   double hit_rate_of_smallest = 1;
+  std::uint64_t n_read_ahead = 0;
   for (const double slot_share : {0.0, 0.1, 0.25, 0.5, 1.5}) {
     for (const int n_threads : {1, 2, 4}) {
       for (const std::int64_t batch : {1, 7, 64}) {
@@ -51,12 +52,14 @@ TEST_P(Exactness, SameBitsForEverySetting) {
           options.n_threads = n_threads;
           options.max_batch = batch;
           options.io_mode = io_mode;
+          options.lookahead = static_cast<LookaheadMode>((n_runs + n_runs / 6) % 3);
           options.memory_budget_bytes = BudgetFor(options, all_slots_bytes, slot_share);
           const auto engine = Engine::Load(options);
           ASSERT_TRUE(engine.ok()) << engine.status().message();
           const auto logits = AllLogits(**engine, model.tokens);
           ASSERT_TRUE(logits.ok()) << logits.status().message();
           n_differing += CountDifferingFloats(*reference, *logits);
+          n_read_ahead += (*engine)->expert_stats().n_read_ahead;
           ++n_runs;
           if (slot_share == 0 && batch == 1) {
             const ExpertStats& stats = (*engine)->expert_stats();
@@ -73,7 +76,9 @@ TEST_P(Exactness, SameBitsForEverySetting) {
   PrintFigure("exactness-runs-" + model.name, n_runs, ">=", 45);
   PrintFigure("differing-floats-" + model.name, static_cast<double>(n_differing), "==", 0);
   PrintFigure("hit-rate-of-smallest-" + model.name, hit_rate_of_smallest, "<", 0.5);
+  PrintFigure("experts-read-ahead-" + model.name, static_cast<double>(n_read_ahead), ">=", 1);
   EXPECT_EQ(n_differing, 0u);
+  EXPECT_GT(n_read_ahead, 0u);
   EXPECT_LT(hit_rate_of_smallest, 0.5);
 }
 

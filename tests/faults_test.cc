@@ -49,6 +49,7 @@ class Faults : public testing::Test {
     WriteTinyModel(path_);
     options_ = {.model_path = path_, .n_threads = 1, .max_batch = 4};
     options_.process_bytes = kFixedProcessBytes;
+    options_.lookahead = LookaheadMode::kOff;  // every run has the same reads
     options_.memory_budget_bytes = NamedSmallestBudget(options_);
     for (std::int32_t i = 0; i < 32; ++i) tokens_.push_back((i * 29 + 3) % 96);
     const auto logits = Run([](std::uint64_t) { return Fault(); });
@@ -108,6 +109,31 @@ TEST_F(Faults, EveryReadOnce) {
   PrintFigure("fault-runs", n_runs, ">=", 4.0 * static_cast<double>(n_reads / kStride));
   PrintFigure("runs-failed-by-one-fault", n_failed, "==", 0);
   PrintFigure("wrong-logits-after-a-fault", n_wrong, "==", 0);
+}
+
+// Reads ahead are begun as time allows, so the n-th read is another one in every run.
+TEST_F(Faults, EveryReadOnceWithLookahead) {
+  options_.lookahead = LookaheadMode::kOn;
+  options_.memory_budget_bytes = *options_.memory_budget_bytes + (std::uint64_t{1} << 20);
+  int n_failed = 0;
+  int n_wrong = 0;
+  for (const FaultKind kind :
+       {FaultKind::kError, FaultKind::kShort, FaultKind::kLate, FaultKind::kCorrupt}) {
+    for (std::uint64_t n = 0; n < 300; n += 3 * kStride) {
+      const auto logits = Run([&](std::uint64_t at) {
+        return at == n ? Fault{kind, kUntilNothingElse} : Fault();
+      });
+      if (!logits.ok()) {
+        ++n_failed;
+        ADD_FAILURE() << NameOf(kind) << " " << n << ": " << logits.status().message();
+      } else if (CountDifferingFloats(right_, *logits) != 0) {
+        ++n_wrong;
+        ADD_FAILURE() << NameOf(kind) << " " << n << " changed the logits";
+      }
+    }
+  }
+  PrintFigure("runs-with-lookahead-failed-by-one-fault", n_failed, "==", 0);
+  PrintFigure("wrong-logits-after-a-fault-with-lookahead", n_wrong, "==", 0);
 }
 
 TEST_F(Faults, DiskThatStaysBrokenFailsTheRun) {

@@ -11,9 +11,11 @@
 #include <fstream>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/isa.h"
 
 namespace larder {
@@ -41,12 +43,24 @@ struct ThreadPool::Impl {
   std::size_t grain = 1;
   const Body* body = nullptr;
   std::vector<std::thread> workers;
+  std::function<void()> between_pieces;
+  std::int64_t between_period_us = 0;
+  std::int64_t between_due_us = 0;
+
+  void BetweenPieces() {
+    if (!between_pieces) return;
+    const std::int64_t now_us = NowUs();
+    if (now_us < between_due_us) return;
+    between_due_us = now_us + between_period_us;
+    between_pieces();
+  }
 
   void TakePieces(int thread) {
     while (true) {
       const std::size_t begin = cursor.fetch_add(grain, std::memory_order_relaxed);
       if (begin >= count) return;
       (*body)(begin, std::min(count, begin + grain), thread);
+      if (thread == 0) BetweenPieces();
     }
   }
 
@@ -92,6 +106,7 @@ void ThreadPool::ParallelFor(std::size_t count, std::size_t grain,
   if (impl_->workers.empty() || count <= grain) {
     for (std::size_t begin = 0; begin < count; begin += grain) {
       body(begin, std::min(count, begin + grain), 0);
+      impl_->BetweenPieces();
     }
     return;
   }
@@ -113,6 +128,11 @@ void ThreadPool::ParallelFor(std::size_t count, std::size_t grain,
       impl_->n_finished.wait(finished, std::memory_order_acquire);
     }
   }
+}
+
+void ThreadPool::SetBetweenPieces(std::function<void()> function, std::int64_t period_us) {
+  impl_->between_pieces = std::move(function);
+  impl_->between_period_us = period_us;
 }
 
 namespace {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 
@@ -42,6 +43,11 @@ class ThreadPool {
   /// `grain` items handed out in ascending order. `thread` is in [0, n_threads).
   void ParallelFor(std::size_t count, std::size_t grain,
                    FunctionRef<void(std::size_t begin, std::size_t end, int thread)> body);
+
+  /// Called by the caller's thread between two of its pieces, at most every `period_us`, so that it
+  /// can look after something else (reads in flight) while it computes for long. May not use the
+  /// pool. An empty function ends it.
+  void SetBetweenPieces(std::function<void()> function, std::int64_t period_us);
 
  private:
   struct Impl;

@@ -18,6 +18,8 @@ constexpr double kGiga = 1e9;
 void AddStats(const ExpertStats& from, ExpertStats* to) {
   to->n_hits += from.n_hits;
   to->n_misses += from.n_misses;
+  to->n_read_ahead += from.n_read_ahead;
+  to->n_requests += from.n_requests;
   to->bytes_read += from.bytes_read;
   to->bytes_requested += from.bytes_requested;
   to->n_reads += from.n_reads;
@@ -25,6 +27,14 @@ void AddStats(const ExpertStats& from, ExpertStats* to) {
   to->stall_us += from.stall_us;
   to->read_busy_us += from.read_busy_us;
   to->read_latency_us += from.read_latency_us;
+  to->policy_ns += from.policy_ns;
+  to->n_guess_wanted += from.n_guess_wanted;
+  to->n_guess_right += from.n_guess_right;
+  to->n_guess_requests += from.n_guess_requests;
+  to->n_ahead_begun += from.n_ahead_begun;
+  to->n_ahead_throttled += from.n_ahead_throttled;
+  to->ahead_useful_bytes += from.ahead_useful_bytes;
+  to->ahead_wasted_bytes += from.ahead_wasted_bytes;
 }
 
 void AddTimes(const PhaseTimes& from, PhaseTimes* to) {
@@ -171,6 +181,14 @@ nlohmann::json ToJson(const BenchRow& row) {
   return json;
 }
 
+std::vector<double> PairRatios(const std::vector<LookaheadPair>& pairs) {
+  std::vector<double> ratios;
+  for (const LookaheadPair& pair : pairs) {
+    ratios.push_back(pair.without > 0 ? pair.with / pair.without : 0);
+  }
+  return ratios;
+}
+
 // The figures that scripts hold to a bar, under names of their own: of the first prompt row (the
 // cold one where there is one) and the last answer row.
 void AddSummary(const BenchReport& report, nlohmann::json* json) {
@@ -179,6 +197,8 @@ void AddSummary(const BenchReport& report, nlohmann::json* json) {
     if (!row.test.is_prompt) {
       summary["decode_tokens_per_second"] = row.median_rate;
       summary["decode_share_of_limit"] = Share(row.median_rate, row.simple_limit_rate);
+      summary["decode_share_of_pipeline"] = Share(row.median_rate, row.pipeline_limit_rate);
+      summary["decode_hit_rate"] = row.hit_rate;
       summary["experts_used_per_layer_min"] = row.experts_used_per_layer_min;
     } else if (!summary.contains("prefill_tokens_per_second")) {
       summary["prefill_tokens_per_second"] = row.median_rate;
@@ -234,6 +254,21 @@ std::string ToMarkdown(const BenchReport& report) {
       "quarter | last quarter | limit by bytes | limit by pipeline | hash |\n"
       "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n";
   for (const BenchRow& row : report.rows) text += MarkdownRow(row);
+  text += "\n";
+  for (const BenchRow& row : report.rows) {
+    text +=
+        fmt::format("{} {}: {}; cache policy {:.2f} % of the time\n", row.test.Name(),
+                    row.cold ? "cold" : "warm", DescribeLookahead(row.sum.experts),
+                    row.sum.seconds > 0
+                        ? 1e-7 * static_cast<double>(row.sum.experts.policy_ns) / row.sum.seconds
+                        : 0.0);
+  }
+  if (!report.pairs.empty()) {
+    const std::vector<double> ratios = PairRatios(report.pairs);
+    text += fmt::format(
+        "lookahead auto against off, {} pairs: {:.3f} times as fast (median; {:.3f} to {:.3f})\n",
+        ratios.size(), Quantile(ratios, 0.5), Quantile(ratios, 0), Quantile(ratios, 1));
+  }
   return text;
 }
 
@@ -258,6 +293,11 @@ nlohmann::json ToJson(const BenchReport& report) {
   if (!report.lossy.empty()) json["lossy"] = report.lossy;
   for (const BenchRow& row : report.rows) json["results"].push_back(ToJson(row));
   AddSummary(report, &json);
+  if (!report.pairs.empty()) {
+    const std::vector<double> ratios = PairRatios(report.pairs);
+    json["lookahead_pairs"] = {{"ratios", ratios},
+                               {"lookahead_ratio_median", Quantile(ratios, 0.5)}};
+  }
   return json;
 }
 

@@ -59,6 +59,7 @@ struct BenchReport {
   std::uint64_t dense_bytes = 0;
   std::uint64_t peak_resident_bytes = 0;
   std::vector<BenchRow> rows;
+  std::vector<LookaheadPair> pairs;
 };
 
 std::string ToMarkdown(const BenchReport& report);

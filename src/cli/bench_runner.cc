@@ -108,6 +108,25 @@ Result<BenchRepetition> BenchRunner::RunAnswer(const BenchTest& test, int repeti
   return result;
 }
 
+Result<std::vector<LookaheadPair>> BenchRunner::RunPairs(const BenchTest& test, int n_pairs) {
+  std::vector<LookaheadPair> pairs;
+  LARDER_RETURN_IF_ERROR(RunAnswer(test, 0).status());
+  for (int i = 0; i < n_pairs; ++i) {
+    if (options_.on_start) {
+      options_.on_start(fmt::format("{}, lookahead pair {} of {}", test.Name(), i + 1, n_pairs));
+    }
+    LookaheadPair pair;
+    for (int half = 0; half < 2; ++half) {
+      const bool is_with = (i + half) % 2 == 0;
+      engine_->SetLookahead(is_with ? LookaheadMode::kAuto : LookaheadMode::kOff);
+      LARDER_ASSIGN_OR_RETURN(const BenchRepetition repetition, RunAnswer(test, 1 + 2 * i + half));
+      (is_with ? pair.with : pair.without) = repetition.figures.tokens_per_second();
+    }
+    pairs.push_back(pair);
+  }
+  return pairs;
+}
+
 Result<std::vector<BenchRepetition>> BenchRunner::Run(const BenchTest& test) {
   std::vector<BenchRepetition> repetitions;
   for (int i = 0; i < options_.n_repetitions; ++i) {

@@ -29,6 +29,12 @@ struct BenchRepetition {
   std::uint64_t hash = 0;              // of produced tokens, or of the last token's logits
 };
 
+/// The same answer with and without lookahead, one right after the other; tokens/s.
+struct LookaheadPair {
+  double with = 0;
+  double without = 0;
+};
+
 struct BenchOptions {
   int n_repetitions = 3;
   std::uint64_t seed = 1;
@@ -45,6 +51,9 @@ class BenchRunner {
 
   /// All repetitions of one test. kCancelled after an interrupt.
   Result<std::vector<BenchRepetition>> Run(const BenchTest& test);
+
+  /// Pairs in alternating order, after one answer that is not counted.
+  Result<std::vector<LookaheadPair>> RunPairs(const BenchTest& test, int n_pairs);
 
  private:
   Result<BenchRepetition> RunPrompt(const BenchTest& test, int repetition);

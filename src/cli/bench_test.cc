@@ -2,6 +2,8 @@
 // of the router.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "cli/bench_report.h"
 #include "cli/limits.h"
 #include "cli/routing_replay.h"
@@ -59,12 +61,22 @@ TEST(RoutingReplay, GivesEachTokenItsOwnExpertsWhateverTheBatch) {
   const RoutingParams params = RoutingGenerator::FromName("mid").value();
   RoutingGenerator expected(params, kLayers, 16, 4, 5);
   RoutingGenerator generator(params, kLayers, 16, 4, 5);
-  RoutingReplay replay(&generator, kLayers);
+  RoutingReplay replay(&generator, kLayers, RoutingGuesser(1, 16, 1));
   std::vector<std::vector<std::int32_t>> got(kLayers * kTokens, std::vector<std::int32_t>(4));
   for (int layer = 0; layer < kLayers; ++layer) {
+    // Guesses come before any choice of the layer, or not at all, and change no token.
+    std::vector<std::vector<std::int32_t>> guesses(kTokens, std::vector<std::int32_t>(4));
     for (int t = 0; t < kTokens; ++t) {
-      EXPECT_TRUE(
-          replay.Choose(layer, 100 + t, got[static_cast<std::size_t>(layer * kTokens + t)]));
+      if (layer != 1) replay.Guess(layer, 100 + t, guesses[static_cast<std::size_t>(t)]);
+    }
+    for (int t = 0; t < kTokens; ++t) {
+      std::vector<std::int32_t>& chosen = got[static_cast<std::size_t>(layer * kTokens + t)];
+      EXPECT_TRUE(replay.Choose(layer, 100 + t, chosen));
+      std::vector<std::int32_t>& guess = guesses[static_cast<std::size_t>(t)];
+      std::vector<std::int32_t> truth = chosen;
+      std::sort(truth.begin(), truth.end());
+      std::sort(guess.begin(), guess.end());
+      EXPECT_EQ(guess == truth, layer != 1);  // of recall 1
     }
   }
   for (int t = 0; t < kTokens; ++t) {

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/size.h"
 #include "cli/bench_report.h"
 #include "cli/bench_runner.h"
 #include "cli/command.h"
@@ -41,6 +42,10 @@ struct BenchFlags {
   std::string workload;
   std::string trace;
   std::string tokens;
+  double recall = 0.75;
+  int n_pairs = 0;
+  std::string disk_rate;
+  std::string timeline;
   std::string output = "md";
 };
 
@@ -72,7 +77,10 @@ Result<Routing> MakeRouting(const BenchFlags& flags, const ModelShape& shape) {
     routing.name += ", tokens of " + flags.tokens;
   }
   if (routing.sequence != nullptr) {
-    routing.replay = std::make_unique<RoutingReplay>(routing.sequence.get(), shape.n_layers);
+    routing.replay = std::make_unique<RoutingReplay>(
+        routing.sequence.get(), shape.n_layers,
+        RoutingGuesser(flags.recall, shape.n_experts, flags.seed + 0x9e3779b97f4a7c15ull));
+    routing.name += fmt::format(", lookahead with recall {:.2f}", flags.recall);
   } else {
     routing.counter = std::make_unique<RoutingCounter>(shape.n_layers, shape.n_experts);
   }
@@ -119,6 +127,7 @@ std::vector<BenchTest> MakeTests(const BenchFlags& flags) {
 struct TestResults {
   std::vector<BenchTest> tests;
   std::vector<std::vector<BenchRepetition>> repetitions;  // one entry per test
+  std::vector<LookaheadPair> pairs;
 };
 
 Result<TestResults> RunTests(const BenchFlags& flags, Engine* engine, RoutingCounter* counter) {
@@ -137,6 +146,14 @@ Result<TestResults> RunTests(const BenchFlags& flags, Engine* engine, RoutingCou
   interrupt.Watch(session.get());
   BenchRunner runner(engine, session.get(), std::move(options));
   TestResults results;
+  if (flags.n_pairs > 0) {
+    Result<std::vector<LookaheadPair>> pairs =
+        runner.RunPairs({false, flags.n_answer, flags.depth}, flags.n_pairs);
+    interrupt.Watch(nullptr);
+    if (!pairs.ok()) return pairs.status();
+    results.pairs = std::move(*pairs);
+    return results;
+  }
   results.tests = MakeTests(flags);
   for (const BenchTest& test : results.tests) {
     Result<std::vector<BenchRepetition>> repetitions = runner.Run(test);
@@ -163,14 +180,23 @@ Status FillFromEngine(const BenchFlags& flags, EngineOptions options, BenchRepor
   LARDER_ASSIGN_OR_RETURN(const Routing routing, MakeRouting(flags, engine->shape()));
   report->routing = routing.name;
   engine->SetRouting(routing.source());
+  ExpertTimeline timeline;
+  if (!flags.timeline.empty()) engine->SetTimeline(&timeline);
   LARDER_ASSIGN_OR_RETURN(const TestResults results,
                           RunTests(flags, engine.get(), routing.counter.get()));
+  engine->SetTimeline(nullptr);
+  if (!flags.timeline.empty()) LARDER_RETURN_IF_ERROR(timeline.WriteCsv(flags.timeline));
   engine->SetRouting(nullptr);
   report->peak_resident_bytes = PeakResidentBytes();
   LARDER_ASSIGN_OR_RETURN(
       report->disk_rate_after,
       ProbeDiskRate(engine->layout().bank, MakeProbe(probe_options, flags.seed + 1)));
   report->rates.disk_bytes_per_second = (report->disk_rate_before + report->disk_rate_after) / 2;
+  if (!flags.disk_rate.empty()) {
+    LARDER_ASSIGN_OR_RETURN(const std::uint64_t rate_bytes, ParseSize(flags.disk_rate));
+    report->rates.disk_bytes_per_second = static_cast<double>(rate_bytes);
+  }
+  report->pairs = results.pairs;
   for (std::size_t i = 0; i < results.tests.size(); ++i) {
     const std::vector<BenchRow> rows = MakeRows(results.tests[i], results.repetitions[i],
                                                 engine->layout(), engine->shape(), report->rates);
@@ -216,6 +242,17 @@ Status CheckFlags(const BenchFlags& flags) {
   if (n_sources > 1) {
     return InvalidArgument("--workload, --trace and --tokens exclude each other; give one");
   }
+  if (!(flags.recall >= 0 && flags.recall <= 1)) {
+    return InvalidArgument("--recall is a share from 0 to 1, not {}", flags.recall);
+  }
+  if (!flags.disk_rate.empty()) {
+    const Status parsed = ParseSize(flags.disk_rate).status();
+    if (!parsed.ok()) return parsed.WithContext("--disk-rate");
+  }
+  LARDER_RETURN_IF_ERROR(CheckAtLeast("--pairs", flags.n_pairs, 0));
+  if (flags.n_pairs > 0 && flags.n_answer == 0) {
+    return InvalidArgument("--pairs compares answers: -n 0 leaves none");
+  }
   // Known before a model is loaded for minutes.
   if (!flags.workload.empty()) {
     LARDER_RETURN_IF_ERROR(RoutingGenerator::FromName(flags.workload).status());
@@ -237,7 +274,8 @@ int BenchMain(const Arguments& arguments) {
                    "Measures prompts (pp) and answers (tg), beside what the disk and the memory of "
                    "this machine allow.",
                    "  larder bench -m model.gguf --memory 8G -p 60 -n 64\n"
-                   "  larder bench -m model.gguf --memory 8G -p 0 -n 64 --workload mid -o json\n"
+                   "  larder bench -m model.gguf --memory 8G -p 0 -n 64 --workload mid --recall "
+                   "0.9 -o json\n"
                    "  larder bench -m model.gguf -d 2048 -n 128 -r 5\n");
   BenchFlags flags;
   CLI::App& app = line.app();
@@ -257,6 +295,18 @@ int BenchMain(const Arguments& arguments) {
   app.add_option("--trace", flags.trace, "experts chosen as recorded in a CSV file")
       ->type_name("FILE");
   app.add_option("--tokens", flags.tokens, "feed these token ids")->type_name("FILE");
+  app.add_option("--recall", flags.recall,
+                 "share of experts that the lookahead guesses right with --workload or --trace, "
+                 "0.75 by default")
+      ->type_name("R");
+  app.add_option("--pairs", flags.n_pairs,
+                 "instead: N pairs of answers, with lookahead and without, by turns")
+      ->type_name("N");
+  app.add_option("--disk-rate", flags.disk_rate,
+                 "bytes per second that another tool measured, for the limits")
+      ->type_name("SIZE");
+  app.add_option("--timeline", flags.timeline, "record requests and reads in a CSV file")
+      ->type_name("FILE");
   app.add_option("-o,--output", flags.output, "md or json")->type_name("FORMAT");
   if (const auto exit_status = line.Parse(arguments)) return *exit_status;
   const Status checked = CheckFlags(flags);

@@ -49,6 +49,10 @@ void AddEngineFlags(CLI::App* app, EngineFlags* flags) {
   app->add_option("--io-throttle", flags->throttle,
                   "reads at most SIZE per second, as a slower disk would")
       ->type_name("SIZE");
+  app->add_option("--lookahead", flags->lookahead,
+                  "read experts before their layer asks for them: auto (as far as it pays), on or "
+                  "off")
+      ->type_name("MODE");
 }
 
 Status CheckAtLeast(const char* option, std::int64_t value, std::int64_t least) {
@@ -95,6 +99,7 @@ Result<EngineOptions> MakeEngineOptions(const EngineFlags& flags) {
     options.throttle_bytes_per_second = static_cast<double>(*rate_bytes);
   }
   LARDER_ASSIGN_OR_RETURN(options.io_mode, ParseIoMode(flags.io));
+  LARDER_ASSIGN_OR_RETURN(options.lookahead, ParseLookaheadMode(flags.lookahead));
   LARDER_ASSIGN_OR_RETURN(options.model_path, ResolveModel(flags.model));
   options.context_tokens = flags.context_tokens;
   options.n_threads = flags.n_threads;

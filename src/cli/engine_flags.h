@@ -23,9 +23,11 @@ struct EngineFlags {
   std::string io = "auto";
   int io_depth = 16;
   std::string throttle;
+  std::string lookahead = "auto";
 };
 
-/// Adds -m --memory --ctx --threads --batch --experts --expert-mass --io --io-depth --io-throttle.
+/// Adds -m --memory --ctx --threads --batch --experts --expert-mass --io --io-depth --io-throttle
+/// --lookahead.
 void AddEngineFlags(CLI::App* app, EngineFlags* flags);
 
 /// Checks what was given and finds the demo model when no -m was. kInvalidArgument names the

@@ -7,22 +7,41 @@
 
 namespace larder {
 
-bool RoutingReplay::Choose(int layer, std::int64_t position, std::span<std::int32_t> ids) {
-  std::vector<std::int32_t>& experts = waiting_[position];
-  if (layer == 0) {
-    experts.clear();
-    sequence_->NextToken();
-    for (int i = 0; i < n_layers_; ++i) {
-      const std::span<const std::int32_t> chosen = sequence_->Experts(i);
-      LARDER_CHECK(chosen.size() == ids.size());
-      experts.insert(experts.end(), chosen.begin(), chosen.end());
-    }
+// The next token of the sequence, for `position`; whatever waited there was never finished.
+RoutingReplay::Token& RoutingReplay::Draw(std::int64_t position) {
+  Token& token = waiting_[position];
+  token = Token();
+  sequence_->NextToken();
+  for (int i = 0; i < n_layers_; ++i) {
+    const std::span<const std::int32_t> chosen = sequence_->Experts(i);
+    token.experts.insert(token.experts.end(), chosen.begin(), chosen.end());
   }
-  LARDER_CHECK(experts.size() == ids.size() * static_cast<std::size_t>(n_layers_));
-  std::copy_n(experts.begin() + static_cast<std::ptrdiff_t>(ids.size()) * layer, ids.size(),
-              ids.begin());
+  return token;
+}
+
+std::span<const std::int32_t> RoutingReplay::ExpertsOf(const Token& token, int layer,
+                                                       std::size_t n_used) const {
+  LARDER_CHECK(token.experts.size() == n_used * static_cast<std::size_t>(n_layers_));
+  return std::span(token.experts).subspan(static_cast<std::size_t>(layer) * n_used, n_used);
+}
+
+bool RoutingReplay::Choose(int layer, std::int64_t position, std::span<std::int32_t> ids) {
+  const auto found = waiting_.find(position);
+  const bool is_drawn = found != waiting_.end() && (layer > 0 || !found->second.has_begun);
+  Token& token = is_drawn ? found->second : Draw(position);
+  token.has_begun = true;
+  const auto chosen = ExpertsOf(token, layer, ids.size());
+  std::copy(chosen.begin(), chosen.end(), ids.begin());
   if (layer == n_layers_ - 1) waiting_.erase(position);
   return true;
+}
+
+void RoutingReplay::Guess(int layer, std::int64_t position, std::span<std::int32_t> ids) {
+  const auto found = waiting_.find(position);
+  // Layer 0 is guessed at before anything else is known of the token.
+  const bool is_drawn = found != waiting_.end() && (layer > 0 || !found->second.has_begun);
+  const Token& token = is_drawn ? found->second : Draw(position);
+  guesser_.Guess(ExpertsOf(token, layer, ids.size()), ids);
 }
 
 bool RoutingCounter::Choose(int layer, std::int64_t, std::span<std::int32_t> ids) {

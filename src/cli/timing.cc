@@ -45,6 +45,11 @@ void PrintPhase(std::FILE* out, const char* name, const PhaseFigures& figures) {
             figures.seconds > 0 ? 100 * seconds / figures.seconds : 0.0);
   }
   PrintTo(out, "        {:<22}{:9.3f} s\n", "other", other_s > 0 ? other_s : 0.0);
+  PrintTo(out, "        {}\n", DescribeLookahead(figures.experts));
+}
+
+double Ratio(std::uint64_t part, std::uint64_t whole) {
+  return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : 0;
 }
 
 MachineRates RatesOf(const RunFigures& figures) {
@@ -61,6 +66,18 @@ double HitRate(const ExpertStats& stats) {
 double DiskRate(const ExpertStats& stats) {
   if (stats.read_busy_us <= 0) return 0;
   return static_cast<double>(stats.bytes_read) / (static_cast<double>(stats.read_busy_us) * 1e-6);
+}
+
+std::string DescribeLookahead(const ExpertStats& stats) {
+  if (stats.n_guess_requests == 0) return "lookahead: not used";
+  return fmt::format(
+      "lookahead: asked in {:.0f} % of requests, recall {:.1f} %, {} useful and {} wasted, {:.0f} "
+      "% "
+      "of misses were under way, {} guesses left out",
+      100 * Ratio(stats.n_guess_requests, stats.n_requests),
+      100 * Ratio(stats.n_guess_right, stats.n_guess_wanted), FormatBytes(stats.ahead_useful_bytes),
+      FormatBytes(stats.ahead_wasted_bytes), 100 * Ratio(stats.n_read_ahead, stats.n_misses),
+      stats.n_ahead_throttled);
 }
 
 nlohmann::json ToJson(const PhaseTimes& times) {
@@ -84,6 +101,15 @@ nlohmann::json ToJson(const PhaseFigures& figures) {
           {"bytes_read", stats.bytes_read},
           {"disk_bytes_per_second", DiskRate(stats)},
           {"stall_s", static_cast<double>(stats.stall_us) * 1e-6},
+          {"policy_s", static_cast<double>(stats.policy_ns) * 1e-9},
+          {"lookahead",
+           {{"n_requests", stats.n_guess_requests},
+            {"recall", Ratio(stats.n_guess_right, stats.n_guess_wanted)},
+            {"n_misses_read_ahead", stats.n_read_ahead},
+            {"n_experts_begun", stats.n_ahead_begun},
+            {"n_experts_left_out", stats.n_ahead_throttled},
+            {"useful_bytes", stats.ahead_useful_bytes},
+            {"wasted_bytes", stats.ahead_wasted_bytes}}},
           {"phases", ToJson(figures.times)}};
 }
 

@@ -28,6 +28,8 @@ struct PhaseFigures {
 };
 
 double HitRate(const ExpertStats& stats);
+/// One line: recall of the guesses, bytes read ahead that were useful or wasted, guesses left out.
+std::string DescribeLookahead(const ExpertStats& stats);
 /// Bytes per second while at least one read was in flight.
 double DiskRate(const ExpertStats& stats);
 

@@ -18,6 +18,7 @@ namespace larder {
 namespace {
 
 constexpr std::int64_t kDefaultContextTokens = 4096;
+constexpr std::int64_t kPollPeriodUs = 100;  // a slab takes a few times as long to read
 
 // Reads the tokenizer and lets go of its arrays in the metadata, which it has copied.
 void TakeTokenizer(GgufModel* file, std::unique_ptr<Tokenizer>* tokenizer, Status* status) {
@@ -162,8 +163,10 @@ Status LoadWeights(const EngineOptions& options, Engine::Impl* impl) {
   LARDER_ASSIGN_OR_RETURN(impl->experts,
                           ExpertStore::Create(&layout.bank, impl->reader.get(),
                                               {.slot_budget_bytes = plan.slots.total_bytes,
-                                               .direct = plan.direct_reads}));
+                                               .direct = plan.direct_reads,
+                                               .lookahead = options.lookahead}));
   impl->experts->Prefault(impl->pool.get());
+  impl->pool->SetBetweenPieces([store = impl->experts.get()] { store->Poll(); }, kPollPeriodUs);
   LARDER_ASSIGN_OR_RETURN(impl->ops,
                           MakeCpuOps(plan.isa, impl->pool.get(),
                                      impl->model->ops_limits(plan.max_batch, plan.context_tokens)));
@@ -207,6 +210,13 @@ void Engine::ResetStats() {
 }
 
 void Engine::SetRouting(RoutingSource* source) { impl_->routing = source; }
+
+void Engine::SetLookahead(LookaheadMode mode) { impl_->experts->SetLookahead(mode); }
+
+void Engine::SetTimeline(ExpertTimeline* timeline) {
+  impl_->timeline = timeline;
+  impl_->experts->SetTimeline(timeline);
+}
 
 Result<std::unique_ptr<Session>> Engine::NewSession() {
   LARDER_CHECK(!impl_->session_alive);

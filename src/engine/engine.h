@@ -35,6 +35,7 @@ struct EngineOptions {
   /// What the process itself takes of the budget, before anything is loaded; absent: as measured.
   /// Tests fix it: the process grows from run to run, and the number of slots with it.
   std::optional<std::uint64_t> process_bytes;
+  LookaheadMode lookahead = LookaheadMode::kAuto;
   /// Called while loading with bytes done and in all.
   std::function<void(std::uint64_t done_bytes, std::uint64_t total_bytes)> on_progress;
   /// Wraps the reader, for fault injection in tests.
@@ -90,6 +91,10 @@ class Engine {
 
   /// Replaces the router until called with nullptr; `source` outlives its use.
   void SetRouting(RoutingSource* source);
+
+  void SetLookahead(LookaheadMode mode);
+  /// Records requests and reads until called with nullptr; `timeline` outlives its use.
+  void SetTimeline(ExpertTimeline* timeline);
 
   /// The one session that the budget holds; a second while the first lives is a bug.
   Result<std::unique_ptr<Session>> NewSession();

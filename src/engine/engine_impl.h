@@ -31,6 +31,7 @@ struct Engine::Impl {
   Matrix logits;
   RoutingSource* routing = nullptr;
   float expert_mass = 1;
+  ExpertTimeline* timeline = nullptr;
   PhaseTimes times;
   bool session_alive = false;
   std::vector<FileWatch> watches;

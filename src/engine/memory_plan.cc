@@ -11,7 +11,7 @@ namespace larder {
 
 namespace {
 
-constexpr std::int64_t kDefaultBatch = 512;
+constexpr std::int64_t kLargestBatch = 4096;
 constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
 
 // What one setting of batch and embedding costs besides the expert slots.
@@ -67,15 +67,17 @@ std::uint64_t DefaultBudget(const MemoryRequest& request) {
 
 bool EmbeddingCanStream(const ModelLayout& layout) { return !layout.tied_output; }
 
-// The largest batch whose scratch stays below a twentieth of the budget.
+// The largest batch whose scratch stays below a thirty-second of the budget: a prompt reads the
+// experts once per batch, an answer wants the memory for slots.
 std::int64_t ChooseBatch(const MemoryRequest& request, std::uint64_t budget_bytes,
                          bool embedding_streams) {
   if (request.max_batch > 0) return request.max_batch;
   const std::uint64_t least_slots = MinimumSlotBytes(request.model->layout().bank);
-  for (std::int64_t batch = kDefaultBatch; batch > 1; batch /= 2) {
+  const std::int64_t largest = std::min(kLargestBatch, request.context_tokens);
+  for (std::int64_t batch = largest; batch > 1; batch /= 2) {
     const FixedCost cost = CostOf(request, batch, embedding_streams);
     const std::uint64_t used = request.process_bytes + cost.total() + least_slots;
-    if (cost.scratch_bytes <= budget_bytes / 20 && used + ReserveBytes(used) <= budget_bytes) {
+    if (cost.scratch_bytes <= budget_bytes / 32 && used + ReserveBytes(used) <= budget_bytes) {
       return batch;
     }
   }

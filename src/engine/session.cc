@@ -64,6 +64,7 @@ Status Session::AppendBatch(std::span<const std::int32_t> tokens, LogitsFor whic
                             const LogitsSink& sink, FunctionRef<void(int)> on_layer) {
   const ForwardContext context = {.ops = engine_->ops.get(),
                                   .experts = engine_->experts.get(),
+                                  .timeline = engine_->timeline,
                                   .embedding = engine_->embedding.get(),
                                   .routing = engine_->routing,
                                   .expert_mass = engine_->expert_mass,

@@ -23,7 +23,8 @@ class OrderedPolicy : public CachePolicy {
   explicit OrderedPolicy(const RoutingRecord& record)
       : n_experts_(record.n_experts), slot_of_(TableSize(record), -1) {}
 
-  void Requested(int layer, std::span<const std::int32_t> experts) override {
+  void Requested(int layer, std::span<const std::int32_t> experts,
+                 const TokenCounts& /*tokens*/) override {
     for (const std::int32_t expert : experts) {
       const std::size_t index = Index(layer, expert);
       Used(index);

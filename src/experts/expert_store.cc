@@ -1,63 +1,19 @@
-// ExpertStore: slots, pins, and the request under way. All state belongs to the engine's thread;
-// only the AsyncReader works elsewhere, and it writes into slots that are loading and nowhere else.
+// ExpertStore: slots, pins, and the request under way.
 #include "experts/expert_store.h"
 
 #include <algorithm>
 #include <bit>
+#include <chrono>
 #include <functional>
 #include <utility>
 
 #include "base/clock.h"
 #include "base/memory.h"
-#include "experts/cache_policy.h"
-#include "experts/retrying_reader.h"
+#include "experts/expert_store_impl.h"
 #include "experts/slot_layout.h"
 
 namespace larder {
 namespace {
-
-struct Slot {
-  std::int32_t layer = -1;
-  std::int32_t expert = -1;  // -1: empty
-  std::int32_t n_pins = 0;   // handles, and one for a request that has not handed it out
-  std::int16_t n_reads_open = 0;
-  bool is_ready = false;
-  bool has_failed = false;  // a read into it did, others may be in flight
-};
-
-// The slots of one size class.
-struct SlotPool {
-  PageBuffer memory;
-  std::uint64_t slot_bytes = 0;
-  std::vector<Slot> slots;
-  std::vector<std::int32_t> empty;  // stack
-  std::unique_ptr<CachePolicy> policy;
-  std::function<bool(int slot)> is_evictable;
-
-  Slot& At(int slot) { return slots[static_cast<std::size_t>(slot)]; }
-  std::byte* Data(int slot) const {
-    return memory.data() + static_cast<std::size_t>(slot) * slot_bytes;
-  }
-};
-
-// A slab of a layer, as reads and views need it.
-struct SlabPlace {
-  const File* file = nullptr;
-  SlabLayout layout;
-  std::uint64_t region_offset = 0;  // in the slot
-
-  std::uint64_t FileOffset(int expert) const {
-    return layout.offset + static_cast<std::uint64_t>(expert) * layout.size_bytes;
-  }
-};
-
-struct LayerPlace {
-  int pool = -1;
-  int layer_in_pool = 0;
-  bool fused_gate_up = false;
-  std::uint64_t record_bytes = 0;
-  std::vector<SlabPlace> slabs;
-};
 
 Status CheckSlab(const ExpertBank& bank, std::size_t layer, const SlabLayout& slab) {
   const auto n_experts = static_cast<std::uint64_t>(bank.n_experts);
@@ -97,60 +53,28 @@ Status CheckBank(const ExpertBank& bank) {
   return Status::Ok();
 }
 
+// Adds the time it lives to the policy's.
+class PolicyClock {
+ public:
+  explicit PolicyClock(ExpertStats* stats) : stats_(stats), start_(Clock::now()) {}
+  ~PolicyClock() {
+    stats_->policy_ns +=
+        std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start_).count();
+  }
+  PolicyClock(const PolicyClock&) = delete;
+  PolicyClock& operator=(const PolicyClock&) = delete;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  ExpertStats* stats_;
+  Clock::time_point start_;
+};
+
 std::uint64_t OwnerOf(int pool, int slot) {
   return static_cast<std::uint64_t>(pool) << 32 | static_cast<std::uint32_t>(slot);
 }
 
 }  // namespace
-
-struct ExpertStore::Impl {
-  Impl(const ExpertBank* bank_in, AsyncReader* reader, const ExpertStoreOptions& options_in)
-      : options(options_in),
-        n_experts(static_cast<std::size_t>(bank_in->n_experts)),
-        reads(reader, {options_in.max_read_retries, options_in.retry_backoff_us}, &stats) {}
-
-  Status Allocate(const ExpertBank& bank);
-  std::int32_t& SlotOf(int layer, int expert) {
-    return slot_of[static_cast<std::size_t>(layer) * n_experts + static_cast<std::size_t>(expert)];
-  }
-  LayerPlace& Layer(int layer) { return layers[static_cast<std::size_t>(layer)]; }
-  SlotPool& PoolOf(int layer) { return pools[static_cast<std::size_t>(Layer(layer).pool)]; }
-
-  std::size_t n_pending() const {
-    return (ready.size() - n_handed_out) + n_loading + (waiting.size() - n_admitted);
-  }
-  bool HasWaiting() const { return n_admitted < waiting.size(); }
-
-  int TakeSlot();
-  void Load(int slot, int expert);
-  void Drop(SlotPool& pool, int slot);
-  Status FillSlots();
-  Status Settle();
-  Status Advance();
-  void End();
-  Status Fail(Status why);
-  ExpertWeights Weights(int slot) const;
-
-  ExpertStoreOptions options;
-  std::size_t n_experts;
-  SlotPlan plan;
-  std::uint64_t alignment = 0;
-  std::vector<LayerPlace> layers;
-  std::vector<SlotPool> pools;
-  std::vector<std::int32_t> slot_of;  // [n_layers, n_experts] -1: not resident nor loading
-  ExpertStats stats;
-  RetryingReader reads;
-  bool is_broken = false;
-
-  // The request under way.
-  int request_layer = -1;
-  std::vector<std::int32_t> ready;  // slots, pinned; the first n_handed_out belong to handles
-  std::size_t n_handed_out = 0;
-  std::vector<std::int32_t> waiting;  // missing experts, ascending; the first n_admitted have slots
-  std::size_t n_admitted = 0;
-  std::size_t n_loading = 0;          // slots
-  std::vector<ReadOutcome> outcomes;  // scratch
-};
 
 Status ExpertStore::Impl::Allocate(const ExpertBank& bank) {
   LARDER_ASSIGN_OR_RETURN(plan, PlanSlots(bank, options.slot_budget_bytes));
@@ -185,107 +109,143 @@ Status ExpertStore::Impl::Allocate(const ExpertBank& bank) {
     pool.is_evictable = [&pool](int slot) {
       return pool.At(slot).is_ready && pool.At(slot).n_pins == 0;
     };
+    // Advice never costs what the layer ahead is expected to use.
+    pool.is_evictable_ahead = [this, &pool](int slot) {
+      const ExpertSlot& state = pool.At(slot);
+      return state.is_ready && state.n_pins == 0 &&
+             (state.layer != advice.layer ||
+              advice.is_guessed[static_cast<std::size_t>(state.expert)] == 0);
+    };
   }
   return Status::Ok();
 }
 
-// A slot for an expert of the request's layer, or -1 while all are pinned or loading.
-int ExpertStore::Impl::TakeSlot() {
-  SlotPool& pool = PoolOf(request_layer);
+// A slot for an expert of `layer`, or -1 while none is empty or may be given up.
+int ExpertStore::Impl::TakeSlot(int layer, const std::function<bool(int slot)>& evictable) {
+  SlotPool& pool = PoolOf(layer);
   if (!pool.empty.empty()) {
     const int slot = pool.empty.back();
     pool.empty.pop_back();
     return slot;
   }
-  const int slot = pool.policy->Victim(Layer(request_layer).layer_in_pool, pool.is_evictable);
+  const PolicyClock clock(&stats);
+  const int slot = pool.policy->Victim(Layer(layer).layer_in_pool, evictable);
   if (slot < 0) return -1;
-  Slot& state = pool.At(slot);
+  const ExpertSlot& state = pool.At(slot);
   LARDER_CHECK(state.is_ready && state.n_pins == 0);
   SlotOf(state.layer, state.expert) = -1;
   return slot;
 }
 
-// Queues the reads of `expert` of the request's layer into `slot`.
-void ExpertStore::Impl::Load(int slot, int expert) {
-  const LayerPlace& place = Layer(request_layer);
-  SlotPool& pool = PoolOf(request_layer);
-  Slot& state = pool.At(slot);
-  state = Slot();
-  state.layer = request_layer;
+// Makes `slot` the place of an expert, without any read yet.
+void ExpertStore::Impl::Occupy(int slot, int layer, int expert) {
+  const LayerPlace& place = Layer(layer);
+  SlotPool& pool = PoolOf(layer);
+  ExpertSlot& state = pool.At(slot);
+  state = ExpertSlot();
+  state.layer = layer;
   state.expert = expert;
-  state.n_pins = 1;
-  state.n_reads_open = static_cast<std::int16_t>(place.slabs.size());
-  SlotOf(request_layer, expert) = slot;
+  SlotOf(layer, expert) = slot;
+  const PolicyClock clock(&stats);
   pool.policy->Admitted(slot, place.layer_in_pool, expert);
-  ++n_loading;
-  for (const SlabPlace& slab : place.slabs) {
-    const std::uint64_t offset = slab.FileOffset(expert);
-    const std::uint64_t skew = offset & (alignment - 1);
-    std::byte* region = pool.Data(slot) + slab.region_offset;
-    RetryableRead read;
-    read.file = slab.file;
-    read.direct = options.direct;
-    read.owner = OwnerOf(place.pool, slot);
-    if (options.direct) {
-      read.offset = offset - skew;
-      read.size_bytes = AlignUp(skew + slab.layout.size_bytes, alignment);
-      read.needed_bytes = skew + slab.layout.size_bytes;
-      read.dst = region;
-    } else {
-      read.offset = offset;
-      read.size_bytes = read.needed_bytes = slab.layout.size_bytes;
-      read.dst = region + skew;
-    }
-    reads.Add(read);
+}
+
+// Queues the read of the slot's next slab.
+void ExpertStore::Impl::BeginRead(SlotPool& pool, int slot) {
+  ExpertSlot& state = pool.At(slot);
+  const LayerPlace& place = Layer(state.layer);
+  const SlabPlace& slab = place.slabs[static_cast<std::size_t>(state.n_slabs_begun++)];
+  ++state.n_reads_open;
+  const std::uint64_t offset = slab.FileOffset(state.expert);
+  const std::uint64_t skew = offset & (alignment - 1);
+  std::byte* region = pool.Data(slot) + slab.region_offset;
+  RetryableRead read;
+  read.file = slab.file;
+  read.direct = options.direct;
+  read.owner = OwnerOf(place.pool, slot);
+  if (options.direct) {
+    read.offset = offset - skew;
+    read.size_bytes = AlignUp(skew + slab.layout.size_bytes, alignment);
+    read.needed_bytes = skew + slab.layout.size_bytes;
+    read.dst = region;
+  } else {
+    read.offset = offset;
+    read.size_bytes = read.needed_bytes = slab.layout.size_bytes;
+    read.dst = region + skew;
   }
+  reads.Add(read);
+}
+
+void ExpertStore::Impl::BeginRest(SlotPool& pool, int slot) {
+  const std::size_t n_slabs = Layer(pool.At(slot).layer).slabs.size();
+  while (static_cast<std::size_t>(pool.At(slot).n_slabs_begun) < n_slabs) BeginRead(pool, slot);
 }
 
 // Forgets the contents of a slot whose reads did not all succeed; none of them is in flight.
 void ExpertStore::Impl::Drop(SlotPool& pool, int slot) {
-  Slot& state = pool.At(slot);
+  ExpertSlot& state = pool.At(slot);
   SlotOf(state.layer, state.expert) = -1;
-  state = Slot();
+  if (advice.layer == state.layer && advice.partial_slot == slot) advice.partial_slot = -1;
+  state = ExpertSlot();
   pool.empty.push_back(slot);
 }
 
 // Gives slots to waiting experts as long as there are any, and submits their reads in one call.
 Status ExpertStore::Impl::FillSlots() {
   while (HasWaiting()) {
-    const int slot = TakeSlot();
+    SlotPool& pool = PoolOf(request_layer);
+    const int slot = TakeSlot(request_layer, pool.is_evictable);
     if (slot < 0) break;
-    Load(slot, waiting[n_admitted++]);
+    const int expert = waiting[n_admitted++];
+    Occupy(slot, request_layer, expert);
+    pool.At(slot).n_pins = 1;
+    ++n_loading;
+    BeginRest(pool, slot);
+    Note(TimelineKind::kReadBegun, request_layer, expert);
   }
   return reads.Submit();
 }
 
-// Books `outcomes`; returns the first failure among them.
+// The last open read of `slot` ended.
+void ExpertStore::Impl::Finish(SlotPool& pool, int slot) {
+  ExpertSlot& state = pool.At(slot);
+  const bool is_demanded = state.n_pins > 0;
+  const LayerPlace& place = Layer(state.layer);
+  if (is_demanded) --n_loading;
+  if (state.has_failed) {
+    // A read ahead that had failed before the request joined it: read it again, for the request.
+    if (is_demanded) waiting.push_back(state.expert);
+    return Drop(pool, slot);
+  }
+  if (static_cast<std::size_t>(state.n_slabs_begun) < place.slabs.size()) return;
+  state.is_ready = true;
+  if (is_demanded) ready.push_back(slot);
+  Note(is_demanded ? TimelineKind::kReadDone : TimelineKind::kAheadDone, state.layer, state.expert);
+  if (options.direct || !options.drop_cached) return;
+  for (const SlabPlace& slab : place.slabs) {
+    const std::uint64_t begin = AlignDown(slab.FileOffset(state.expert), kPageBytes);
+    const std::uint64_t end = slab.FileOffset(state.expert) + slab.layout.size_bytes;
+    slab.file->DropFromPageCache(begin, AlignUp(end, kPageBytes) - begin);
+  }
+}
+
+// Books `outcomes`; returns the first failure of a read that the request needs.
 Status ExpertStore::Impl::Settle() {
   Status failure;
   for (ReadOutcome& outcome : outcomes) {
     SlotPool& pool = pools[outcome.owner >> 32];
     const auto slot = static_cast<int>(outcome.owner & 0xffffffffu);
-    Slot& state = pool.At(slot);
+    ExpertSlot& state = pool.At(slot);
+    const bool is_demanded = state.n_pins > 0;
+    if (!is_demanded) --n_ahead_open;
     if (!outcome.status.ok()) {
       state.has_failed = true;
-      if (failure.ok()) {
+      if (failure.ok() && is_demanded) {
         failure = outcome.status.WithContext(
             fmt::format("expert {} of layer {}", state.expert, state.layer));
       }
     }
-    if (--state.n_reads_open > 0) continue;
-    --n_loading;
-    if (state.has_failed) {
-      Drop(pool, slot);
-      continue;
-    }
-    state.is_ready = true;
-    ready.push_back(slot);
-    if (options.direct || !options.drop_cached) continue;
-    for (const SlabPlace& slab : Layer(state.layer).slabs) {
-      const std::uint64_t begin = AlignDown(slab.FileOffset(state.expert), kPageBytes);
-      const std::uint64_t end = slab.FileOffset(state.expert) + slab.layout.size_bytes;
-      slab.file->DropFromPageCache(begin, AlignUp(end, kPageBytes) - begin);
-    }
+    if (--state.n_reads_open == 0) Finish(pool, slot);
   }
   outcomes.clear();
   return failure;
@@ -293,6 +253,7 @@ Status ExpertStore::Impl::Settle() {
 
 // Makes at least one expert ready, without waiting when one is.
 Status ExpertStore::Impl::Advance() {
+  LARDER_RETURN_IF_ERROR(std::exchange(deferred_failure, Status::Ok()));
   LARDER_RETURN_IF_ERROR(FillSlots());
   if (reads.n_open() > 0) {
     LARDER_RETURN_IF_ERROR(reads.Reap(false, &outcomes));
@@ -301,6 +262,8 @@ Status ExpertStore::Impl::Advance() {
   if (n_handed_out < ready.size()) return Status::Ok();
   const std::int64_t start_us = NowUs();
   while (n_handed_out == ready.size()) {
+    // A slot that was being read ahead may have come free.
+    LARDER_RETURN_IF_ERROR(FillSlots());
     // Else the caller holds handles of every slot: nothing could ever become ready.
     LARDER_CHECK(reads.n_open() > 0);
     LARDER_RETURN_IF_ERROR(reads.Reap(true, &outcomes));
@@ -313,10 +276,12 @@ Status ExpertStore::Impl::Advance() {
 // Ends the request: waits for its reads in flight, unpins what was not handed out.
 void ExpertStore::Impl::End() {
   if (n_pending() > 0) {
+    DropAdvice();
     is_broken = is_broken || !reads.Abandon(&outcomes).ok();
     static_cast<void>(Settle());  // given up on purpose
     SlotPool& pool = PoolOf(request_layer);
     while (n_handed_out < ready.size()) --pool.At(ready[n_handed_out++]).n_pins;
+    deferred_failure = Status::Ok();
   }
   ready.clear();
   waiting.clear();
@@ -359,12 +324,17 @@ Result<std::unique_ptr<ExpertStore>> ExpertStore::Create(const ExpertBank* bank,
 
 ExpertStore::~ExpertStore() {
   impl_->End();
+  impl_->DropAdvice();
+  if (impl_->reads.n_open() > 0) {
+    static_cast<void>(impl_->reads.Abandon(&impl_->outcomes));
+    static_cast<void>(impl_->Settle());
+  }
   if (impl_->reads.n_in_flight() > 0) {
     // A broken reader may still write: its target must stay mapped.
     for (SlotPool& pool : impl_->pools) KeepMapped(std::move(pool.memory));
   }
   for (const SlotPool& pool : impl_->pools) {
-    for (const Slot& slot : pool.slots) LARDER_CHECK(slot.n_pins == 0 || !slot.is_ready);
+    for (const ExpertSlot& slot : pool.slots) LARDER_CHECK(slot.n_pins == 0 || !slot.is_ready);
   }
 }
 
@@ -378,7 +348,32 @@ void ExpertStore::Prefault(ThreadPool* pool) {
   }
 }
 
-Status ExpertStore::Request(int layer, std::span<const std::int32_t> experts) {
+// Books one expert of a request: a hit is pinned, a read ahead is joined, the rest waits.
+void ExpertStore::Impl::Take(int expert) {
+  SlotPool& pool = PoolOf(request_layer);
+  const int slot = SlotOf(request_layer, expert);
+  if (slot < 0) {
+    ++stats.n_misses;
+    waiting.push_back(expert);
+    return;
+  }
+  ExpertSlot& state = pool.At(slot);
+  if (state.is_ahead) {
+    ++stats.n_misses;
+    ++stats.n_read_ahead;
+    state.is_ahead = false;
+  } else {
+    ++stats.n_hits;
+  }
+  ++state.n_pins;
+  if (state.is_ready) return ready.push_back(slot);
+  n_ahead_open -= state.n_reads_open;
+  ++n_loading;
+  BeginRest(pool, slot);
+}
+
+Status ExpertStore::Request(int layer, std::span<const std::int32_t> experts,
+                            const TokenCounts& tokens) {
   Impl& impl = *impl_;
   LARDER_CHECK(impl.n_pending() == 0);
   LARDER_CHECK(layer >= 0 && static_cast<std::size_t>(layer) < impl.layers.size());
@@ -387,25 +382,21 @@ Status ExpertStore::Request(int layer, std::span<const std::int32_t> experts) {
   if (impl.is_broken) return IoError("an earlier disk failure left reads open; start again");
   impl.End();
   impl.request_layer = layer;
-  SlotPool& pool = impl.PoolOf(layer);
   for (const std::int32_t expert : experts) {
     LARDER_CHECK(expert >= 0 && static_cast<std::size_t>(expert) < impl.n_experts);
   }
-  pool.policy->Requested(place.layer_in_pool, experts);
-  for (const std::int32_t expert : experts) {
-    const int slot = impl.SlotOf(layer, expert);
-    if (slot < 0) {
-      impl.waiting.push_back(expert);
-      continue;
-    }
-    LARDER_CHECK(pool.At(slot).is_ready);
-    ++pool.At(slot).n_pins;
-    impl.ready.push_back(slot);
+  impl.Note(TimelineKind::kRequest, layer, static_cast<int>(experts.size()));
+  impl.JudgeAdvice(layer, experts);
+  {
+    const PolicyClock clock(&impl.stats);
+    impl.PoolOf(layer).policy->Requested(place.layer_in_pool, experts, tokens);
   }
-  impl.stats.n_hits += impl.ready.size();
-  impl.stats.n_misses += impl.waiting.size();
+  const std::uint64_t n_misses = impl.stats.n_misses;
+  for (const std::int32_t expert : experts) impl.Take(expert);
+  ++impl.stats.n_requests;
+  impl.throttle.Requested(static_cast<double>(impl.stats.n_misses - n_misses));
   impl.stats.bytes_requested += experts.size() * place.record_bytes;
-  if (impl.waiting.empty()) return Status::Ok();
+  if (impl.waiting.empty() && impl.n_loading == 0) return Status::Ok();
   std::sort(impl.waiting.begin(), impl.waiting.end());
   LARDER_CHECK(std::adjacent_find(impl.waiting.begin(), impl.waiting.end()) == impl.waiting.end());
   const Status status = impl.FillSlots();
@@ -418,10 +409,11 @@ Status ExpertStore::Next(std::size_t max_experts, std::vector<ExpertHandle>* out
   Impl& impl = *impl_;
   LARDER_CHECK(max_experts > 0);
   if (impl.n_pending() == 0) return Status::Ok();
-  if (impl.HasWaiting() || impl.n_loading > 0) {
+  if (impl.HasWaiting() || impl.n_loading > 0 || !impl.deferred_failure.ok()) {
     const Status status = impl.Advance();
     if (!status.ok()) return impl.Fail(status);
   }
+  impl.PumpAhead();
   if (impl.HasWaiting()) max_experts = std::min(max_experts, MaxWave(impl.request_layer));
   const int pool = impl.Layer(impl.request_layer).pool;
   for (; max_experts > 0 && impl.n_handed_out < impl.ready.size(); --max_experts) {
@@ -443,6 +435,8 @@ std::size_t ExpertStore::MaxWave(int layer) const {
 
 void ExpertStore::Cancel() { impl_->End(); }
 
+void ExpertStore::SetTimeline(ExpertTimeline* timeline) { impl_->timeline = timeline; }
+
 const SlotPlan& ExpertStore::plan() const { return impl_->plan; }
 
 const ExpertStats& ExpertStore::stats() const { return impl_->stats; }
@@ -458,7 +452,7 @@ bool ExpertStore::IsResident(int layer, int expert) const {
 }
 
 void ExpertStore::Unpin(int pool, int slot) {
-  Slot& state = impl_->pools[static_cast<std::size_t>(pool)].At(slot);
+  ExpertSlot& state = impl_->pools[static_cast<std::size_t>(pool)].At(slot);
   LARDER_CHECK(state.is_ready && state.n_pins > 0);
   --state.n_pins;
 }

@@ -12,7 +12,10 @@
 
 #include "base/status.h"
 #include "base/thread_pool.h"
+#include "experts/cache_policy.h"
 #include "experts/expert_bank.h"
+#include "experts/expert_timeline.h"
+#include "experts/lookahead_throttle.h"
 #include "io/async_reader.h"
 
 namespace larder {
@@ -42,8 +45,10 @@ class ExpertHandle {
 };
 
 struct ExpertStats {
-  std::uint64_t n_hits = 0;           // requested and resident
-  std::uint64_t n_misses = 0;         // requested and read
+  std::uint64_t n_hits = 0;        // requested and resident
+  std::uint64_t n_misses = 0;      // requested and read for it, now or ahead
+  std::uint64_t n_read_ahead = 0;  // of the misses, whose reads had begun before the request
+  std::uint64_t n_requests = 0;
   std::uint64_t bytes_read = 0;       // of the disk, alignment included
   std::uint64_t bytes_requested = 0;  // of expert records asked for, resident or not
   std::uint64_t n_reads = 0;
@@ -51,6 +56,16 @@ struct ExpertStats {
   std::int64_t stall_us = 0;         // Next() had nothing ready and waited
   std::int64_t read_busy_us = 0;     // at least one read was in flight
   std::int64_t read_latency_us = 0;  // summed over reads
+  std::int64_t policy_ns = 0;        // spent in the cache policy
+
+  // The lookahead. Of requests it was asked about: experts used, and those among its guesses.
+  std::uint64_t n_guess_wanted = 0;
+  std::uint64_t n_guess_right = 0;
+  std::uint64_t n_guess_requests = 0;
+  std::uint64_t n_ahead_begun = 0;      // guessed experts read
+  std::uint64_t n_ahead_throttled = 0;  // guessed and absent, but not read
+  std::uint64_t ahead_useful_bytes = 0;
+  std::uint64_t ahead_wasted_bytes = 0;
 };
 
 struct ExpertStoreOptions {
@@ -59,6 +74,7 @@ struct ExpertStoreOptions {
   bool drop_cached = false;             // with !direct: drop each record's pages after its read
   int max_read_retries = 3;
   std::int64_t retry_backoff_us = 2000;  // doubled at each retry
+  LookaheadMode lookahead = LookaheadMode::kAuto;
 };
 
 /// Size classes: layers whose records have one aligned size (within 3 %) share slots.
@@ -101,7 +117,23 @@ class ExpertStore {
   /// Begins the request for distinct `experts` of one layer, submitting the reads of all misses
   /// that find a slot at once, in file order (expert by expert, so that the first is whole soon).
   /// An unfinished previous request is a bug. Fails only when the reader is broken.
-  Status Request(int layer, std::span<const std::int32_t> experts);
+  /// `tokens` tells the policy how often a batch uses each of them.
+  Status Request(int layer, std::span<const std::int32_t> experts, const TokenCounts& tokens = {});
+
+  /// Whether a guess at the next request of `layer`, by `n_tokens` tokens, is worth its price: the
+  /// lookahead is on, something may be missing, and the disk has time for it.
+  bool WantsAdvice(int layer, std::int64_t n_tokens);
+  /// Advice, never a promise: `experts` of `layer`, most likely first, will probably be requested
+  /// next. Absent ones are read as soon as the request under way has all its reads, into slots that
+  /// are empty or coldest, a few at a time, as far as the throttle allows; what nobody asks for
+  /// then is given up. Follows a WantsAdvice that was true.
+  void Advise(int layer, std::span<const std::int32_t> experts);
+  void SetLookahead(LookaheadMode mode);
+  /// Looks after reads in flight, without waiting: for callers that compute for long.
+  void Poll();
+  /// Waits until no read is in flight, so that others may use the reader. Fails only when the
+  /// reader is broken. Not while a request is under way.
+  Status Drain();
 
   /// Experts of the request not yet handed out.
   std::size_t n_pending() const;
@@ -117,6 +149,9 @@ class ExpertStore {
 
   /// Half the slots that `layer` can use, at least 1: what one wave of a prompt may hold.
   std::size_t MaxWave(int layer) const;
+
+  /// Records what happens to requests and reads from now on; nullptr ends it. Outlives its use.
+  void SetTimeline(ExpertTimeline* timeline);
 
   /// Gives up the current request: waits for its reads in flight.
   void Cancel();

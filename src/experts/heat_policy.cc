@@ -26,13 +26,28 @@ class HeatPolicy final : public CachePolicy {
     }
   }
 
-  void Requested(int layer_index, std::span<const std::int32_t> experts) override {
+  void Requested(int layer_index, std::span<const std::int32_t> experts,
+                 const TokenCounts& tokens) override {
     Layer& layer = LayerAt(layer_index);
+    const auto n_tokens = static_cast<float>(tokens.n_tokens);
+    const float decay = tokens.n_tokens == 1 ? decay_ : std::pow(decay_, n_tokens);
     for (float& warmth : layer.warmth) {
-      warmth = (warmth >= kRecent ? warmth - kRecent : warmth) * decay_;
+      warmth = (warmth >= kRecent ? warmth - kRecent : warmth) * decay;
     }
+    // What n requests would leave behind, had each the same share of the uses.
+    const float per_use = tokens.n_tokens == 1 ? 1 : (1 - decay) / (1 - decay_) / n_tokens;
+    for (std::size_t i = 0; i < experts.size(); ++i) {
+      const float n_uses = tokens.of_expert.empty() ? 1 : static_cast<float>(tokens.of_expert[i]);
+      layer.warmth[static_cast<std::size_t>(experts[i])] += n_uses * per_use + kRecent;
+    }
+    layer.weakest = kUnknown;
+  }
+
+  void Expected(int layer_index, std::span<const std::int32_t> experts) override {
+    Layer& layer = LayerAt(layer_index);
     for (const std::int32_t expert : experts) {
-      layer.warmth[static_cast<std::size_t>(expert)] += 1 + kRecent;
+      float& warmth = layer.warmth[static_cast<std::size_t>(expert)];
+      if (warmth < kRecent) warmth += kRecent;
     }
     layer.weakest = kUnknown;
   }

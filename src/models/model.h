@@ -83,12 +83,16 @@ class RoutingSource {
   virtual void Routed(int /*layer*/, std::int64_t /*position*/,
                       std::span<const std::int32_t> /*ids*/, std::span<const float> /*weights*/,
                       const ExpertStore& /*store*/) {}
+  /// The same for the lookahead's guess at what Choose will give, most likely first; called before
+  /// it, or not at all.
+  virtual void Guess(int /*layer*/, std::int64_t /*position*/, std::span<std::int32_t> /*ids*/) {}
 };
 
 /// What Forward works with; all outlive the call.
 struct ForwardContext {
   Ops* ops = nullptr;
   ExpertStore* experts = nullptr;
+  ExpertTimeline* timeline = nullptr;  // may be null
   RowStore* embedding = nullptr;
   RoutingSource* routing = nullptr;  // null: the model's own router
   /// Below 1: of each token's experts only the first whose weights reach this sum. Changes answers.

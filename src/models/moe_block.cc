@@ -25,6 +25,9 @@ void CutMoeScratch(const MoeShape& shape, std::int64_t max_batch, ScratchCutter*
   scratch->group_tokens = ints(n_pairs);
   scratch->group_rows = ints(n_pairs);
   scratch->needed = ints(shape.n_experts);
+  scratch->needed_tokens = ints(shape.n_experts);
+  scratch->guess_weights = cutter->Floats(max_batch, shape.n_used).data;
+  scratch->guess_ids = ints(n_pairs);
 }
 
 void CutToMass(float mass, std::span<float> weights) {
@@ -84,6 +87,10 @@ std::size_t GroupByExpert(const ForwardContext& context, const MoeShape& shape,
   }
   std::copy(begin + 1, begin + shape.n_experts + 1, begin);
   begin[shape.n_experts] = n_grouped;
+  for (std::size_t i = 0; i < n_needed; ++i) {
+    const std::int32_t expert = scratch.needed[i];
+    scratch.needed_tokens[i] = begin[expert + 1] - begin[expert];
+  }
   return n_needed;
 }
 
@@ -120,11 +127,42 @@ ExpertWork WorkOf(const ExpertHandle& handle, const MoeScratch& scratch) {
           .out_rows = {scratch.group_rows + begin, count}};
 }
 
+// Experts computed between two looks at the disk: few where each is quick.
+std::size_t WaveOf(const MoeShape& shape, std::int64_t n_tokens) {
+  return n_tokens == 1 ? 4 : static_cast<std::size_t>(std::max(shape.n_used, 8));
+}
+
 }  // namespace
 
+void GuessExperts(const ForwardContext& context, const MoeShape& shape, const GuessedLayer& guessed,
+                  std::int64_t first_position, ConstMatrix x, const MoeScratch& scratch) {
+  const std::int64_t n = x.n_rows;
+  if (!context.experts->WantsAdvice(guessed.layer, n)) return;
+  Ops& ops = *context.ops;
+  const Matrix normed = scratch.expert_outputs.Rows(0, n);
+  const Matrix logits = scratch.router_logits.Rows(0, n);
+  ops.RmsNorm(x, guessed.norm, guessed.rms_eps, normed);
+  const Product router[] = {{guessed.router, logits}};
+  ops.MatMul(normed, router);
+  ops.Route(logits, shape.n_used, scratch.guess_ids, scratch.guess_weights);
+  const auto n_used = static_cast<std::size_t>(shape.n_used);
+  std::int32_t* end = scratch.guess_ids + n * shape.n_used;
+  if (context.routing != nullptr) {
+    for (std::int64_t t = 0; t < n; ++t) {
+      std::int32_t* ids = scratch.guess_ids + t * shape.n_used;
+      context.routing->Guess(guessed.layer, first_position + t, {ids, n_used});
+    }
+  }
+  if (n > 1) {
+    std::sort(scratch.guess_ids, end);
+    end = std::unique(scratch.guess_ids, end);
+  }
+  context.experts->Advise(guessed.layer, {scratch.guess_ids, end});
+}
+
 Status RunMoe(const ForwardContext& context, const MoeShape& shape, const MoeWeights& weights,
-              int layer, std::int64_t first_position, ConstMatrix normed, const MoeScratch& scratch,
-              Matrix residual) {
+              int layer, const GuessedLayer* next, std::int64_t first_position, ConstMatrix normed,
+              const MoeScratch& scratch, Matrix residual) {
   Ops& ops = *context.ops;
   ExpertStore& store = *context.experts;
   PhaseTimes& times = *context.times;
@@ -136,7 +174,12 @@ Status RunMoe(const ForwardContext& context, const MoeShape& shape, const MoeWei
   ops.MatMul(normed, router);
   ChooseExperts(context, shape, layer, first_position, router_logits, scratch);
   const std::size_t n_needed = GroupByExpert(context, shape, n, scratch);
-  LARDER_RETURN_IF_ERROR(store.Request(layer, {scratch.needed, n_needed}));
+  LARDER_RETURN_IF_ERROR(
+      store.Request(layer, {scratch.needed, n_needed},
+                    {.n_tokens = n, .of_expert = {scratch.needed_tokens, n_needed}}));
+  if (next != nullptr) {
+    GuessExperts(context, shape, *next, first_position, ConstMatrix(residual), scratch);
+  }
 
   RunSharedExpert(ops, weights, normed, scratch, residual);
   ops.PrepareExperts(normed);
@@ -144,7 +187,7 @@ Status RunMoe(const ForwardContext& context, const MoeShape& shape, const MoeWei
   times.router_us += shared_done_us - start_us;
 
   const Matrix outputs = scratch.expert_outputs.Rows(0, n * shape.n_used);
-  const std::size_t wave = static_cast<std::size_t>(std::max(shape.n_used, 8));
+  const std::size_t wave = WaveOf(shape, n);
   std::int64_t wait_us = 0;
   while (store.n_pending() > 0) {
     std::vector<ExpertHandle> ready;
@@ -154,11 +197,15 @@ Status RunMoe(const ForwardContext& context, const MoeShape& shape, const MoeWei
     std::vector<ExpertWork> works;
     for (const ExpertHandle& handle : ready) works.push_back(WorkOf(handle, scratch));
     ops.RunExperts(works, outputs);
+    if (context.timeline != nullptr) {
+      context.timeline->Add(TimelineKind::kComputed, layer, static_cast<int>(ready.size()));
+    }
   }
   if (LeavesOut(context)) ClearLeftOut(scratch, outputs);
   ops.SumExperts(outputs, scratch.router_weights, shape.n_used, residual);
   times.expert_wait_us += wait_us;
   times.experts_us += NowUs() - shared_done_us - wait_us;
+  if (context.timeline != nullptr) context.timeline->Add(TimelineKind::kLayerEnd, layer, 0);
   return Status::Ok();
 }
 

@@ -33,10 +33,14 @@ struct MoeScratch {
   float* router_weights = nullptr;     // [max_batch, n_used]
   std::int32_t* router_ids = nullptr;  // [max_batch, n_used]
   // Tokens grouped by expert: expert e's lie at [group_begin[e], group_begin[e + 1]).
-  std::int32_t* group_begin = nullptr;   // [n_experts + 1]
-  std::int32_t* group_tokens = nullptr;  // [max_batch * n_used]
-  std::int32_t* group_rows = nullptr;    // rows of expert_outputs, as many
-  std::int32_t* needed = nullptr;        // [n_experts], experts with tokens, ascending
+  std::int32_t* group_begin = nullptr;    // [n_experts + 1]
+  std::int32_t* group_tokens = nullptr;   // [max_batch * n_used]
+  std::int32_t* group_rows = nullptr;     // rows of expert_outputs, as many
+  std::int32_t* needed = nullptr;         // [n_experts], experts with tokens, ascending
+  std::int32_t* needed_tokens = nullptr;  // [n_experts], of each of them
+  // The lookahead's guess, like router_weights and router_ids.
+  float* guess_weights = nullptr;
+  std::int32_t* guess_ids = nullptr;
 };
 
 void CutMoeScratch(const MoeShape& shape, std::int64_t max_batch, ScratchCutter* cutter,
@@ -46,11 +50,27 @@ void CutMoeScratch(const MoeShape& shape, std::int64_t max_batch, ScratchCutter*
 /// `mass`, divided by that sum as the router divides its top n_used; the others become 0.
 void CutToMass(float mass, std::span<float> weights);
 
+/// A layer whose experts are guessed at before its own router can know them.
+struct GuessedLayer {
+  int layer = 0;
+  const float* norm = nullptr;  // [d_model], before its router
+  float rms_eps = 0;
+  WeightView router;  // [n_experts, d_model]
+};
+
+/// Applies the router of `guessed` to the residual stream of a layer before it, and advises the
+/// expert store of the outcome: one token's best first, those of many in file order. Does nothing
+/// when the store wants no advice. x [n_tokens, d_model]; uses scratch that RunMoe needs only once
+/// experts are computed.
+void GuessExperts(const ForwardContext& context, const MoeShape& shape, const GuessedLayer& guessed,
+                  std::int64_t first_position, ConstMatrix x, const MoeScratch& scratch);
+
 /// residual += moe(normed) for one layer; normed, residual [n_tokens, d_model]. Reads are submitted
 /// as soon as the router is known; the shared expert and residents are computed meanwhile.
+/// `next` is guessed at meanwhile, unless null.
 /// `first_position` is handed to a RoutingSource. Fails only when an expert cannot be read.
 Status RunMoe(const ForwardContext& context, const MoeShape& shape, const MoeWeights& weights,
-              int layer, std::int64_t first_position, ConstMatrix normed, const MoeScratch& scratch,
-              Matrix residual);
+              int layer, const GuessedLayer* next, std::int64_t first_position, ConstMatrix normed,
+              const MoeScratch& scratch, Matrix residual);
 
 }  // namespace larder

@@ -338,7 +338,14 @@ Result<ConstMatrix> Qwen35Moe::Forward(const ForwardContext& context,
   const Matrix mixed = scratch_.mixed.Rows(0, n);
   const MoeShape moe_shape = {config_.n_experts, config_.n_used, config_.d_model, config_.d_shared};
 
+  LARDER_RETURN_IF_ERROR(context.experts->Drain());  // the embedding's reads have the disk alone
   LARDER_RETURN_IF_ERROR(Embed(context, tokens, x));
+  const auto guessed_layer = [&](int i) {
+    const Layer& layer = layers_[static_cast<std::size_t>(i)];
+    return GuessedLayer{i, layer.moe_norm, config_.rms_eps, layer.moe.router};
+  };
+  GuessExperts(context, moe_shape, guessed_layer(0), state->n_tokens(), ConstMatrix(x),
+               scratch_.moe);
   for (int i = 0; i < config_.n_layers; ++i) {
     if (context.cancelled != nullptr && context.cancelled->load(std::memory_order_relaxed)) {
       return Cancelled("stopped");
@@ -355,8 +362,10 @@ Result<ConstMatrix> Qwen35Moe::Forward(const ForwardContext& context,
     ops.Add(x, mixed);
     ops.RmsNorm(x, layer.moe_norm, config_.rms_eps, normed);
     (linear ? times.linear_attention_us : times.attention_us) += NowUs() - start_us;
-    LARDER_RETURN_IF_ERROR(
-        RunMoe(context, moe_shape, layer.moe, i, state->n_tokens(), normed, scratch_.moe, x));
+    const bool has_next = i + 1 < config_.n_layers;
+    const GuessedLayer next = guessed_layer(has_next ? i + 1 : i);
+    LARDER_RETURN_IF_ERROR(RunMoe(context, moe_shape, layer.moe, i, has_next ? &next : nullptr,
+                                  state->n_tokens(), normed, scratch_.moe, x));
     if (context.on_layer != nullptr) (*context.on_layer)(i + 1);
   }
   state->Advance(n);

@@ -1,0 +1,193 @@
+// ExpertStore's lookahead: reads ahead of their request. Advice names the experts a layer will
+// probably ask for; absent ones are read slab by slab while no read of a request is open, and the
+// layer's request joins those it wants, at whatever point they are, and gives the rest up.
+#include <algorithm>
+
+#include "experts/expert_store.h"
+#include "experts/expert_store_impl.h"
+
+namespace larder {
+namespace {
+
+constexpr unsigned char kGuessed = 1;
+constexpr unsigned char kWanted = 2;
+
+// Reads ahead never hold more of the slots than this share.
+constexpr std::size_t kSlotsPerAhead = 4;
+
+std::uint64_t BytesBegun(const LayerPlace& place, const ExpertSlot& slot) {
+  std::uint64_t n_bytes = 0;
+  for (std::int16_t i = 0; i < slot.n_slabs_begun; ++i) {
+    n_bytes += place.slabs[static_cast<std::size_t>(i)].layout.size_bytes;
+  }
+  return n_bytes;
+}
+
+}  // namespace
+
+void ExpertStore::Impl::Advise(int layer, std::span<const std::int32_t> experts) {
+  DropAdvice();
+  advice.layer = layer;
+  advice.is_guessed.assign(n_experts, 0);
+  for (const std::int32_t expert : experts) {
+    LARDER_CHECK(expert >= 0 && static_cast<std::size_t>(expert) < n_experts);
+    unsigned char& mark = advice.is_guessed[static_cast<std::size_t>(expert)];
+    if (mark == 0 && SlotOf(layer, expert) < 0) advice.missing.push_back(expert);
+    mark = kGuessed;
+  }
+  PoolOf(layer).policy->Expected(Layer(layer).layer_in_pool, experts);
+  PumpAhead();
+}
+
+// Begins the next read of the advice; false when there is none, or no slot for it.
+bool ExpertStore::Impl::BeginNextAhead() {
+  SlotPool& pool = PoolOf(advice.layer);
+  if (advice.partial_slot < 0) {
+    if (advice.n_begun == advice.missing.size()) return false;
+    if (advice.n_begun >= pool.slots.size() / kSlotsPerAhead) return false;
+    const int expert = advice.missing[advice.n_begun];
+    if (SlotOf(advice.layer, expert) >= 0) return false;  // a request of this very layer came first
+    const int slot = TakeSlot(advice.layer, pool.is_evictable_ahead);
+    if (slot < 0) return false;
+    Occupy(slot, advice.layer, expert);
+    pool.At(slot).is_ahead = true;
+    advice.partial_slot = slot;
+    ++advice.n_begun;
+    ++stats.n_ahead_begun;
+    Note(TimelineKind::kAheadBegun, advice.layer, expert);
+  }
+  BeginRead(pool, advice.partial_slot);
+  ++n_ahead_open;
+  --advice.n_reads_left;
+  const ExpertSlot& state = pool.At(advice.partial_slot);
+  if (static_cast<std::size_t>(state.n_slabs_begun) == Layer(advice.layer).slabs.size()) {
+    advice.partial_slot = -1;
+  }
+  return true;
+}
+
+// Begins reads of the advice as long as the disk has nothing better to do.
+void ExpertStore::Impl::PumpAhead() {
+  if (advice.layer < 0 || n_loading > 0 || HasWaiting() || is_broken) return;
+  bool has_begun = false;
+  while (n_ahead_open < LookaheadThrottle::kMaxInFlight && advice.n_reads_left > 0 &&
+         BeginNextAhead()) {
+    has_begun = true;
+  }
+  if (has_begun && !reads.Submit().ok()) is_broken = true;
+}
+
+// The request of the advised layer has come: counts what was right, and ends the advice.
+void ExpertStore::Impl::JudgeAdvice(int layer, std::span<const std::int32_t> experts) {
+  if (advice.layer != layer) return DropAdvice();
+  if (n_ahead_open > 0) {  // what is done by now did not stand in the way
+    is_broken = is_broken || !reads.Reap(false, &outcomes).ok();
+    static_cast<void>(Settle());  // no request is under way
+  }
+  for (const std::int32_t expert : experts) {
+    unsigned char& mark = advice.is_guessed[static_cast<std::size_t>(expert)];
+    if (mark == kGuessed) ++stats.n_guess_right;
+    mark |= kWanted;
+  }
+  ++stats.n_guess_requests;
+  stats.n_guess_wanted += experts.size();
+  AdviceOutcome outcome;
+  outcome.is_prompt = advice.is_prompt;
+  outcome.was_limited = advice.n_reads_left == 0;
+  outcome.n_left_out = static_cast<std::int64_t>(advice.missing.size() - advice.n_begun);
+  stats.n_ahead_throttled += static_cast<std::uint64_t>(outcome.n_left_out);
+  if (advice.partial_slot >= 0) ++outcome.n_left_out;
+  for (std::size_t i = 0; i < advice.n_begun; ++i) {
+    const int expert = advice.missing[i];
+    const int slot = SlotOf(layer, expert);
+    if (slot < 0) continue;  // its read failed
+    const ExpertSlot& state = PoolOf(layer).At(slot);
+    const bool is_wanted = (advice.is_guessed[static_cast<std::size_t>(expert)] & kWanted) != 0;
+    outcome.n_begun += state.n_slabs_begun;
+    outcome.n_in_flight += state.n_reads_open;
+    if (is_wanted) {
+      outcome.n_useful += state.n_slabs_begun;
+      stats.ahead_useful_bytes += BytesBegun(Layer(layer), state);
+      if (slot == advice.partial_slot) advice.partial_slot = -1;  // the request reads the rest
+    } else {
+      outcome.n_useless_in_flight += state.n_reads_open;
+    }
+  }
+  throttle.Judge(outcome);
+  DropAdvice();
+}
+
+// Ends the advice. What is wanted by the request at hand was marked so before; the rest was wasted.
+void ExpertStore::Impl::DropAdvice() {
+  if (advice.layer < 0) return;
+  SlotPool& pool = PoolOf(advice.layer);
+  for (std::size_t i = 0; i < advice.n_begun; ++i) {
+    const int expert = advice.missing[i];
+    const int slot = SlotOf(advice.layer, expert);
+    if (slot < 0 || (advice.is_guessed[static_cast<std::size_t>(expert)] & kWanted) != 0) continue;
+    pool.At(slot).is_ahead = false;
+    stats.ahead_wasted_bytes += BytesBegun(Layer(advice.layer), pool.At(slot));
+  }
+  if (const int slot = std::exchange(advice.partial_slot, -1); slot >= 0) {
+    // Never whole: its slot comes free now, or with its last read in flight.
+    pool.At(slot).has_failed = true;
+    if (pool.At(slot).n_reads_open == 0) Drop(pool, slot);
+  }
+  advice.layer = -1;
+  advice.missing.clear();
+  advice.n_begun = 0;
+}
+
+void ExpertStore::Impl::Poll() {
+  if (is_broken || (reads.n_open() == 0 && advice.layer < 0)) return;
+  const bool is_requested = n_pending() > 0;
+  Status status = reads.Reap(false, &outcomes);
+  is_broken = !status.ok();
+  const Status settled = Settle();
+  if (status.ok()) status = settled;
+  if (status.ok() && HasWaiting()) status = FillSlots();
+  if (status.ok()) return PumpAhead();
+  if (is_requested) deferred_failure = std::move(status);
+}
+
+bool ExpertStore::WantsAdvice(int layer, std::int64_t n_tokens) {
+  Impl& impl = *impl_;
+  const LayerPlace& place = impl.Layer(layer);
+  if (impl.is_broken || place.pool < 0) return false;
+  if (impl.PoolOf(layer).slots.size() < kSlotsPerAhead) return false;
+  const auto row = impl.slot_of.begin() +
+                   static_cast<std::ptrdiff_t>(layer) * static_cast<std::ptrdiff_t>(impl.n_experts);
+  const bool may_miss =
+      !impl.plan.holds_all || std::any_of(row, row + static_cast<std::ptrdiff_t>(impl.n_experts),
+                                          [](std::int32_t slot) { return slot < 0; });
+  if (!may_miss) return false;
+  impl.DropAdvice();
+  impl.advice.is_prompt = n_tokens > 1;
+  impl.advice.n_reads_left = impl.throttle.Allowance(n_tokens > 1);
+  return impl.advice.n_reads_left > 0;
+}
+
+void ExpertStore::Advise(int layer, std::span<const std::int32_t> experts) {
+  impl_->Advise(layer, experts);
+}
+
+void ExpertStore::SetLookahead(LookaheadMode mode) { impl_->throttle.SetMode(mode); }
+
+void ExpertStore::Poll() { impl_->Poll(); }
+
+Status ExpertStore::Drain() {
+  Impl& impl = *impl_;
+  LARDER_CHECK(impl.n_pending() == 0);
+  impl.DropAdvice();
+  while (impl.reads.n_open() > 0 && !impl.is_broken) {
+    const Status status = impl.reads.Reap(true, &impl.outcomes);
+    static_cast<void>(impl.Settle());
+    if (!status.ok()) {
+      impl.is_broken = true;
+      return status;
+    }
+  }
+  return Status::Ok();
+}
+
+}  // namespace larder
