@@ -22,9 +22,12 @@ struct EngineFlags {
   std::string io = "auto";
   int io_depth = 16;
   std::string throttle;
+  std::string kv_type = "f16";
+  std::string pin = "auto";
 };
 
-/// Adds -m --memory --ctx --threads --batch --experts --io --io-depth --io-throttle.
+/// Adds -m --memory --ctx --threads --batch --experts --io --io-depth --io-throttle
+/// --kv-type --pin.
 void AddEngineFlags(CLI::App* app, EngineFlags* flags);
 
 /// Checks what was given and finds the demo model when no -m was. kInvalidArgument names the
