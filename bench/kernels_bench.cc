@@ -272,7 +272,12 @@ class Bench {
       const auto n = static_cast<std::size_t>(2 * context * kDim);
       std::vector<std::uint16_t> keys(n, FloatToHalf(0.01f));
       std::vector<std::uint16_t> values(n, FloatToHalf(0.5f));
-      const KvView cache{keys.data(), values.data(), 2, context, kDim};
+      const KvView cache{reinterpret_cast<std::byte*>(keys.data()),
+                         reinterpret_cast<std::byte*>(values.data()),
+                         DType::kF16,
+                         2,
+                         context,
+                         kDim};
       std::vector<float> out(static_cast<std::size_t>(kHeads * kDim) * 64);
       for (std::int64_t n_tokens : {1, 4}) {
         const double seconds = ShortSeconds(50, [&](int) {

@@ -82,6 +82,35 @@ TEST_P(Exactness, SameBitsForEverySetting) {
   EXPECT_LT(hit_rate_of_smallest, 0.5);
 }
 
+// A KV cache of Q8_0 changes the answer a little, but the same way for every setting.
+TEST_P(Exactness, QuantizedCacheGivesSameBitsForEverySettingAndStaysClose) {
+  GoldenModel model = LoadGoldenModel(GetParam());
+  while (model.tokens.size() < 300) {  // more than one chunk of the cache
+    model.tokens.push_back(static_cast<std::int32_t>(model.tokens.size() * 7919 %
+                                                     static_cast<std::size_t>(model.n_vocab)));
+  }
+  EngineOptions options = {.model_path = model.path, .memory_budget_bytes = 1u << 30};
+  const auto exact = AllLogits(options, model.tokens);
+  ASSERT_TRUE(exact.ok()) << exact.status().message();
+  options.kv_dtype = DType::kQ8_0;
+  std::vector<float> first;
+  for (const int n_threads : {1, 3}) {
+    for (const std::int64_t batch : {1, 7, 300}) {
+      options.n_threads = n_threads;
+      options.max_batch = batch;
+      options.memory_budget_bytes = NamedSmallestBudget(options) + (1u << 20);
+      const auto logits = AllLogits(options, model.tokens);
+      ASSERT_TRUE(logits.ok()) << logits.status().message();
+      if (first.empty()) first = *logits;
+      EXPECT_EQ(CountDifferingFloats(first, *logits), 0u) << n_threads << " " << batch;
+    }
+  }
+  EXPECT_GT(CountDifferingFloats(*exact, first), 0u);
+  const double kl = MeanKl(*exact, first, model.n_vocab);
+  PrintFigure("kl-of-q8_0-cache-" + model.name, kl, "<", 1e-3);
+  EXPECT_LT(kl, 1e-3);
+}
+
 INSTANTIATE_TEST_SUITE_P(Models, Exactness,
                          testing::Values("stream-q8_0", "stream-fused-q4_0", "wide-q4_k"),
                          [](const testing::TestParamInfo<std::string>& param) {

@@ -1,15 +1,14 @@
-// The fork-join pool: a generation counter starts a job, an atomic cursor hands out its pieces, a
-// count of finished workers ends it. Workers spin for about 20 us, then wait on the counter's
-// futex.
+// The fork-join pool: a gate lets workers into the job while it lasts, an atomic cursor hands out
+// its pieces, the caller shuts the gate and waits for those inside. A worker that wakes too late
+// finds the gate shut and nobody waits for it. Workers spin for about 20 us, then wait on the futex
+// of a generation counter.
 #include "base/thread_pool.h"
 
 #include <sched.h>
 
 #include <algorithm>
 #include <atomic>
-#include <cmath>
-#include <fstream>
-#include <string>
+#include <chrono>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -28,15 +27,49 @@ inline void CpuRelax() {
 #endif
 }
 
-constexpr int kSpinRounds = 1000;
+constexpr std::chrono::microseconds kSpin{20};
+constexpr int kRoundsPerLook = 32;
+
+// Waits until done() or the spinning time is over; says whether it was done.
+template <typename Done>
+bool SpinUntil(bool may_spin, Done done) {
+  if (done()) return true;
+  if (!may_spin) return false;
+  const auto end = std::chrono::steady_clock::now() + kSpin;
+  do {
+    for (int round = 0; round < kRoundsPerLook; ++round) {
+      if (done()) return true;
+      CpuRelax();
+    }
+  } while (std::chrono::steady_clock::now() < end);
+  return false;
+}
+
+// A place that is refused (CPUs taken offline since) leaves the thread where it was.
+void StayOn(const std::vector<int>& cpus) {
+  if (cpus.empty()) return;
+  const auto n_cpus = static_cast<std::size_t>(*std::max_element(cpus.begin(), cpus.end()) + 1);
+  cpu_set_t* set = CPU_ALLOC(n_cpus);
+  if (set == nullptr) return;
+  CPU_ZERO_S(CPU_ALLOC_SIZE(n_cpus), set);
+  for (const int cpu : cpus) {
+    CPU_SET_S(static_cast<std::size_t>(cpu), CPU_ALLOC_SIZE(n_cpus), set);
+  }
+  sched_setaffinity(0, CPU_ALLOC_SIZE(n_cpus), set);
+  CPU_FREE(set);
+}
 
 }  // namespace
 
 struct ThreadPool::Impl {
   using Body = FunctionRef<void(std::size_t, std::size_t, int)>;
+  static constexpr std::uint32_t kOpen = 1u << 31;
 
+  ThreadPlan plan;
+  std::thread::id placed_caller;  // the thread whose place was last set as thread 0's
+  std::vector<int> callers_own;   // where it ran before
   std::atomic<std::uint32_t> generation{0};
-  std::atomic<std::uint32_t> n_finished{0};
+  std::atomic<std::uint32_t> gate{0};  // kOpen while a job lasts, plus the workers inside
   std::atomic<bool> stopping{false};
   std::atomic<std::size_t> cursor{0};
   std::size_t count = 0;
@@ -64,28 +97,62 @@ struct ThreadPool::Impl {
     }
   }
 
+  bool Enter() {
+    std::uint32_t inside = gate.load(std::memory_order_acquire);
+    while ((inside & kOpen) != 0) {
+      if (gate.compare_exchange_weak(inside, inside + 1, std::memory_order_acq_rel,
+                                     std::memory_order_acquire)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  void Leave() {
+    if (gate.fetch_sub(1, std::memory_order_acq_rel) == 1) gate.notify_one();
+  }
+
   void WorkerLoop(int thread) {
     ResetFloatEnvironment();
+    StayOn(plan.Place(thread));
     std::uint32_t seen = 0;
     while (true) {
-      for (int round = 0; round < kSpinRounds && generation.load(std::memory_order_acquire) == seen;
-           ++round) {
-        CpuRelax();
-      }
+      SpinUntil(!plan.oversubscribed,
+                [&] { return generation.load(std::memory_order_acquire) != seen; });
       generation.wait(seen, std::memory_order_acquire);
       seen = generation.load(std::memory_order_acquire);
       if (stopping.load(std::memory_order_acquire)) return;
+      if (!Enter()) continue;
       TakePieces(thread);
-      n_finished.fetch_add(1, std::memory_order_acq_rel);
-      n_finished.notify_one();
+      Leave();
+    }
+  }
+
+  void PlaceCaller() {
+    if (plan.places.empty() || placed_caller == std::this_thread::get_id()) return;
+    placed_caller = std::this_thread::get_id();
+    callers_own = AllowedCpus();
+    StayOn(plan.Place(0));
+  }
+
+  // No more than the pieces can feed: a sleeper's wake costs more than a small piece.
+  void WakeWorkers(std::size_t n_pieces) {
+    generation.fetch_add(1, std::memory_order_acq_rel);
+    if (n_pieces > workers.size()) {
+      generation.notify_all();
+    } else {
+      for (std::size_t i = 1; i < n_pieces; ++i) generation.notify_one();
     }
   }
 };
 
-ThreadPool::ThreadPool(int n_threads) : impl_(std::make_unique<Impl>()) {
-  LARDER_CHECK(n_threads >= 1);
+ThreadPool::ThreadPool(int n_threads) : ThreadPool(PlanThreads(n_threads, PinMode::kNone)) {}
+
+ThreadPool::ThreadPool(const ThreadPlan& plan) : impl_(std::make_unique<Impl>()) {
+  LARDER_CHECK(plan.n_threads >= 1);
+  impl_->plan = plan;
   ResetFloatEnvironment();
-  for (int thread = 1; thread < n_threads; ++thread) {
+  for (int thread = 1; thread < plan.n_threads; ++thread) {
     impl_->workers.emplace_back([this, thread] { impl_->WorkerLoop(thread); });
   }
 }
@@ -95,6 +162,7 @@ ThreadPool::~ThreadPool() {
   impl_->generation.fetch_add(1, std::memory_order_acq_rel);
   impl_->generation.notify_all();
   for (std::thread& worker : impl_->workers) worker.join();
+  if (impl_->placed_caller == std::this_thread::get_id()) StayOn(impl_->callers_own);
 }
 
 int ThreadPool::n_threads() const { return static_cast<int>(impl_->workers.size()) + 1; }
@@ -102,6 +170,7 @@ int ThreadPool::n_threads() const { return static_cast<int>(impl_->workers.size(
 void ThreadPool::ParallelFor(std::size_t count, std::size_t grain,
                              FunctionRef<void(std::size_t, std::size_t, int)> body) {
   if (count == 0) return;
+  impl_->PlaceCaller();
   grain = std::max<std::size_t>(grain, 1);
   if (impl_->workers.empty() || count <= grain) {
     for (std::size_t begin = 0; begin < count; begin += grain) {
@@ -114,65 +183,20 @@ void ThreadPool::ParallelFor(std::size_t count, std::size_t grain,
   impl_->grain = grain;
   impl_->body = &body;
   impl_->cursor.store(0, std::memory_order_relaxed);
-  impl_->n_finished.store(0, std::memory_order_relaxed);
-  impl_->generation.fetch_add(1, std::memory_order_acq_rel);
-  impl_->generation.notify_all();
+  impl_->gate.store(Impl::kOpen, std::memory_order_release);
+  impl_->WakeWorkers((count + grain - 1) / grain);
   impl_->TakePieces(0);
-  const auto n_workers = static_cast<std::uint32_t>(impl_->workers.size());
-  for (int round = 0;; ++round) {
-    const std::uint32_t finished = impl_->n_finished.load(std::memory_order_acquire);
-    if (finished == n_workers) return;
-    if (round < kSpinRounds) {
-      CpuRelax();
-    } else {
-      impl_->n_finished.wait(finished, std::memory_order_acquire);
-    }
+  impl_->gate.fetch_and(~Impl::kOpen, std::memory_order_acq_rel);
+  const auto inside = [this] { return impl_->gate.load(std::memory_order_acquire); };
+  while (!SpinUntil(!impl_->plan.oversubscribed, [&] { return inside() == 0; })) {
+    const std::uint32_t n_inside = inside();
+    if (n_inside != 0) impl_->gate.wait(n_inside, std::memory_order_acquire);
   }
 }
 
 void ThreadPool::SetBetweenPieces(std::function<void()> function, std::int64_t period_us) {
   impl_->between_pieces = std::move(function);
   impl_->between_period_us = period_us;
-}
-
-namespace {
-
-// CPU quota of one cgroup directory in CPUs; infinity when there is none.
-double CgroupCpuQuota(const std::string& directory) {
-  double quota = -1;
-  double period = 0;
-  std::ifstream v2(directory + "/cpu.max");
-  if (!(v2 >> quota >> period)) {
-    std::ifstream v1_quota(directory + "/cpu.cfs_quota_us");
-    std::ifstream v1_period(directory + "/cpu.cfs_period_us");
-    if (!(v1_quota >> quota) || !(v1_period >> period)) return HUGE_VAL;
-  }
-  return quota > 0 && period > 0 ? quota / period : HUGE_VAL;
-}
-
-}  // namespace
-
-int UsableCpuCount() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  int n_cpus = static_cast<int>(std::thread::hardware_concurrency());
-  if (sched_getaffinity(0, sizeof(set), &set) == 0) n_cpus = CPU_COUNT(&set);
-  double quota = HUGE_VAL;
-  std::ifstream in("/proc/self/cgroup");
-  std::string line;
-  while (std::getline(in, line)) {
-    const std::size_t first = line.find(':');
-    const std::size_t second = line.find(':', first + 1);
-    if (first == std::string::npos || second == std::string::npos) continue;
-    const std::string controllers = line.substr(first + 1, second - first - 1);
-    const std::string path = line.substr(second + 1);
-    if (controllers.empty()) quota = std::min(quota, CgroupCpuQuota("/sys/fs/cgroup" + path));
-    if (controllers.find("cpu") == 0 && controllers.find("cpuset") != 0) {
-      quota = std::min(quota, CgroupCpuQuota("/sys/fs/cgroup/" + controllers + path));
-    }
-  }
-  if (quota < n_cpus) n_cpus = static_cast<int>(std::ceil(quota));
-  return std::max(n_cpus, 1);
 }
 
 }  // namespace larder

@@ -8,6 +8,8 @@
 #include <functional>
 #include <memory>
 
+#include "base/cpu_topology.h"
+
 namespace larder {
 
 /// A non-owning reference to a callable; the callable outlives the call it is passed to.
@@ -31,8 +33,10 @@ class FunctionRef<R(Args...)> {
 
 class ThreadPool {
  public:
-  /// `n_threads` >= 1 counts the caller.
+  /// `n_threads` >= 1 counts the caller. Threads may run anywhere.
   explicit ThreadPool(int n_threads);
+  /// As many threads, where the plan says; so does the caller from its first ParallelFor on.
+  explicit ThreadPool(const ThreadPlan& plan);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
@@ -53,8 +57,5 @@ class ThreadPool {
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
-
-/// How many CPUs this process may use: the affinity mask, and the cgroup's CPU quota rounded up.
-int UsableCpuCount();
 
 }  // namespace larder

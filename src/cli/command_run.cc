@@ -261,7 +261,7 @@ Result<double> MemoryRate(const EngineOptions& options) {
   if (options.memory_budget_bytes) {
     buffer_bytes = std::min(buffer_bytes, *options.memory_budget_bytes / 4);
   }
-  const int n_threads = options.n_threads > 0 ? options.n_threads : UsableCpuCount();
+  const int n_threads = options.n_threads > 0 ? options.n_threads : DefaultThreadCount();
   return ProbeMemoryRate(n_threads, std::max<std::uint64_t>(buffer_bytes, 1 << 20));
 }
 

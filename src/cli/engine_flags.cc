@@ -27,12 +27,22 @@ void AddEngineFlags(CLI::App* app, EngineFlags* flags) {
                   "positions to keep; default: the model's own, at most 4096")
       ->type_name("N")
       ->check(WholeNumber(1));
-  app->add_option("--threads", flags->n_threads, "default: the CPUs this process may use")
+  app->add_option("--threads", flags->n_threads,
+                  "default: one per fast core that this process may use")
       ->type_name("N")
       ->check(WholeNumber(1));
+  app->add_option("--pin", flags->pin,
+                  "where threads run: auto (fast cores where there are slow ones), none, or cores "
+                  "(each on a CPU of its own)")
+      ->type_name("MODE")
+      ->check(CLI::IsMember({"auto", "none", "cores"}));
   app->add_option("--batch", flags->batch_tokens, "prompt tokens at once; default: from the budget")
       ->type_name("N")
       ->check(WholeNumber(1));
+  app->add_option("--kv-type", flags->kv_type,
+                  "type of the KV cache: f16, or q8_0, about half of it; changes the answer")
+      ->type_name("TYPE")
+      ->check(CLI::IsMember({"f16", "q8_0"}));
   app->add_option("--experts", flags->n_used,
                   "experts per token; other than the model's own changes the answer")
       ->type_name("K")
@@ -106,6 +116,10 @@ Result<EngineOptions> MakeEngineOptions(const EngineFlags& flags) {
   options.max_batch = flags.batch_tokens;
   options.n_used = flags.n_used;
   options.expert_mass = flags.expert_mass;
+  options.pin = flags.pin == "cores"  ? PinMode::kCores
+                : flags.pin == "none" ? PinMode::kNone
+                                      : PinMode::kAuto;
+  options.kv_dtype = flags.kv_type == "q8_0" ? DType::kQ8_0 : DType::kF16;
   options.io_depth = flags.io_depth;
   return options;
 }

@@ -24,10 +24,12 @@ struct EngineFlags {
   int io_depth = 16;
   std::string throttle;
   std::string lookahead = "auto";
+  std::string kv_type = "f16";
+  std::string pin = "auto";
 };
 
 /// Adds -m --memory --ctx --threads --batch --experts --expert-mass --io --io-depth --io-throttle
-/// --lookahead.
+/// --lookahead --kv-type --pin.
 void AddEngineFlags(CLI::App* app, EngineFlags* flags);
 
 /// Checks what was given and finds the demo model when no -m was. kInvalidArgument names the

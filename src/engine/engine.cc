@@ -66,7 +66,28 @@ std::string DescribeLoss(const EngineOptions& options, const Metadata& metadata,
     text += fmt::format("{}experts up to {:g} of their weight", text.empty() ? "" : ", ",
                         options.expert_mass);
   }
+  if (options.kv_dtype != DType::kF16) {
+    text += fmt::format("{}keys and values kept as {}", text.empty() ? "" : ", ",
+                        GetDTypeInfo(options.kv_dtype).name);
+  }
   return text;
+}
+
+Status CheckKvType(DType kv_dtype, const StateShape& shape) {
+  if (kv_dtype == DType::kF16) return Status::Ok();
+  if (kv_dtype != DType::kQ8_0) {
+    return InvalidArgument("a KV cache is kept as f16 or q8_0, not as {}",
+                           GetDTypeInfo(kv_dtype).name);
+  }
+  for (const LayerStateShape& layer : shape.layers) {
+    if (layer.n_kv_heads > 0 && layer.head_dim % 32 != 0) {
+      return InvalidArgument(
+          "a q8_0 KV cache needs heads of a multiple of 32; this model's are {} wide: use "
+          "--kv-type f16",
+          layer.head_dim);
+    }
+  }
+  return Status::Ok();
 }
 
 MemoryRequest RequestOf(const EngineOptions& options, const Model& model,
@@ -75,6 +96,7 @@ MemoryRequest RequestOf(const EngineOptions& options, const Model& model,
           .process_bytes = options.process_bytes.value_or(ResidentBytes()) + options.caller_bytes,
           .available_bytes = AvailableMemoryBytes(),
           .context_tokens = context_tokens,
+          .kv_dtype = options.kv_dtype,
           .max_batch = std::min(options.max_batch, context_tokens),
           .n_threads = n_threads,
           .budget_given = options.memory_budget_bytes.has_value(),
@@ -90,12 +112,12 @@ std::string EnginePlan::Describe() const {
   return fmt::format(
       "{} ({}): budget {}{}, dense {}, state {}, scratch {}, {} expert slots of {} ({:.1f} %, "
       "waste "
-      "{:.1f} %), batch {}, context {}, reader {} ({}), {} threads, {}{}",
+      "{:.1f} %), batch {}, context {} (KV {}), reader {} ({}), {} threads, {}{}",
       mode, mode_reason, FormatBytes(budget_bytes), budget_given ? "" : " (chosen)",
       FormatBytes(dense_bytes), FormatBytes(state_bytes), FormatBytes(scratch_bytes), slots.n_slots,
-      slots.n_records, 100 * share, 100 * slots.waste_share, max_batch, context_tokens, reader,
-      direct_reads ? "direct" : "page cache", n_threads, IsaName(isa),
-      lossy.empty() ? "" : "; " + lossy + ": answers are not the model's own");
+      slots.n_records, 100 * share, 100 * slots.waste_share, max_batch, context_tokens,
+      GetDTypeInfo(kv_dtype).name, reader, direct_reads ? "direct" : "page cache", n_threads,
+      IsaName(isa), lossy.empty() ? "" : "; " + lossy + ": answers are not the model's own");
 }
 
 namespace {
@@ -118,11 +140,13 @@ Result<std::unique_ptr<Engine>> Engine::Load(const EngineOptions& options) {
   LARDER_ASSIGN_OR_RETURN(impl->model, MakeModel(impl->file, {.n_used = options.n_used}));
   TakeTokenizer(&impl->file, &impl->tokenizer, &impl->tokenizer_status);
   LARDER_ASSIGN_OR_RETURN(const Isa isa, ChooseIsa());
-  const int n_threads = options.n_threads > 0 ? options.n_threads : UsableCpuCount();
-  impl->pool = std::make_unique<ThreadPool>(n_threads);
+  const ThreadPlan threads = PlanThreads(options.n_threads, options.pin);
+  const int n_threads = threads.n_threads;
+  impl->pool = std::make_unique<ThreadPool>(threads);
   LARDER_ASSIGN_OR_RETURN(impl->reader, MakeReader(options));
   LARDER_ASSIGN_OR_RETURN(const std::int64_t context_tokens,
                           ChooseContext(options, impl->model->shape()));
+  LARDER_RETURN_IF_ERROR(CheckKvType(options.kv_dtype, impl->model->state_shape()));
   LARDER_ASSIGN_OR_RETURN(impl->plan,
                           PlanMemory(RequestOf(options, *impl->model, context_tokens, n_threads)));
   impl->plan.lossy = DescribeLoss(options, impl->file.metadata, impl->model->shape());
@@ -220,8 +244,10 @@ void Engine::SetTimeline(ExpertTimeline* timeline) {
 
 Result<std::unique_ptr<Session>> Engine::NewSession() {
   LARDER_CHECK(!impl_->session_alive);
-  LARDER_ASSIGN_OR_RETURN(SessionState state, SessionState::Allocate(impl_->model->state_shape(),
-                                                                     impl_->plan.context_tokens));
+  StateShape shape = impl_->model->state_shape();
+  shape.kv_dtype = impl_->plan.kv_dtype;
+  LARDER_ASSIGN_OR_RETURN(SessionState state,
+                          SessionState::Allocate(shape, impl_->plan.context_tokens));
   return std::unique_ptr<Session>(new Session(impl_.get(), std::move(state)));
 }
 
@@ -232,7 +258,7 @@ Result<std::uint64_t> SmallestBudget(const std::string& model_path) {
   Status tokenizer_status;
   TakeTokenizer(&file, &tokenizer, &tokenizer_status);
   // They count in the process that Load measures.
-  const ThreadPool pool(UsableCpuCount());
+  const ThreadPool pool(DefaultThreadCount());
   LARDER_ASSIGN_OR_RETURN(const std::unique_ptr<AsyncReader> reader, MakeReader({}));
   LARDER_ASSIGN_OR_RETURN(const std::int64_t context_tokens, ChooseContext({}, model->shape()));
   return SmallestBudgetOf(RequestOf({}, *model, context_tokens, pool.n_threads()));

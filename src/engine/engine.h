@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 
+#include "base/cpu_topology.h"
 #include "base/isa.h"
 #include "base/status.h"
 #include "experts/expert_store.h"
@@ -25,7 +26,9 @@ struct EngineOptions {
   std::optional<std::uint64_t> memory_budget_bytes;  // absent: from what is available
   std::uint64_t caller_bytes = 0;   // what the caller will allocate later, inside the budget
   std::int64_t context_tokens = 0;  // 0: the model's own, at most 4096
-  int n_threads = 0;                // 0: the CPUs this process may use
+  DType kv_dtype = DType::kF16;     // of the KV cache: F16, or Q8_0 (inexact)
+  int n_threads = 0;                // 0: one per fast core it may use
+  PinMode pin = PinMode::kAuto;     // where threads may run
   std::int64_t max_batch = 0;       // prompt tokens at once; 0: from the budget
   int n_used = 0;                   // experts per token; 0: the model's own
   double expert_mass = 1;  // of a token's experts the first that reach this weight; 1: all
@@ -54,6 +57,8 @@ struct EnginePlan {
   SlotPlan slots;
   std::int64_t max_batch = 0;
   std::int64_t context_tokens = 0;
+  DType kv_dtype = DType::kF16;
+  std::uint64_t kv_bytes_per_token = 0;
   bool embedding_streams = false;
   bool direct_reads = false;
   std::string mode;  // "everything fits", "nearly fits", "streams"

@@ -36,7 +36,7 @@ FixedCost CostOf(const MemoryRequest& request, std::int64_t batch, bool embeddin
   const TensorDirectory& directory = *model.layout().bank.directory;
   FixedCost cost;
   cost.dense_bytes = DenseArenaBytes(directory, ResidentTensors(model.layout(), embedding_streams));
-  cost.state_bytes = model.state_shape().SizeBytes(request.context_tokens);
+  cost.state_bytes = StateShapeOf(request).SizeBytes(request.context_tokens);
   cost.scratch_bytes =
       model.ScratchBytes(batch) +
       CpuOpsScratchBytes(model.ops_limits(batch, request.context_tokens), request.n_threads) +
@@ -103,6 +103,12 @@ void DescribeMode(const MemoryRequest& request, EnginePlan* plan) {
 
 }  // namespace
 
+StateShape StateShapeOf(const MemoryRequest& request) {
+  StateShape shape = request.model->state_shape();
+  shape.kv_dtype = request.kv_dtype;
+  return shape;
+}
+
 std::int64_t LogitRows(std::int64_t max_batch) { return std::min<std::int64_t>(max_batch, 8); }
 
 std::vector<const TensorInfo*> ResidentTensors(const ModelLayout& layout, bool embedding_streams) {
@@ -126,6 +132,8 @@ Result<EnginePlan> PlanMemory(const MemoryRequest& request) {
   plan.budget_given = request.budget_given;
   plan.budget_bytes = request.budget_given ? request.budget_bytes : DefaultBudget(request);
   plan.context_tokens = request.context_tokens;
+  plan.kv_dtype = request.kv_dtype;
+  plan.kv_bytes_per_token = StateShapeOf(request).KvBytesPerToken();
   plan.process_bytes = request.process_bytes;
   plan.smallest_budget_bytes = SmallestBudgetOf(request);
 

@@ -14,11 +14,15 @@ struct MemoryRequest {
   std::uint64_t process_bytes = 0;    // resident now, with tokenizer and threads
   std::uint64_t available_bytes = 0;  // what the system could give on top of that
   std::int64_t context_tokens = 0;
+  DType kv_dtype = DType::kF16;
   std::int64_t max_batch = 0;  // 0: chosen here
   int n_threads = 1;
   bool budget_given = false;
   std::uint64_t budget_bytes = 0;  // when given
 };
+
+/// What a session of this request keeps.
+StateShape StateShapeOf(const MemoryRequest& request);
 
 /// Rows of logits computed at once, and their bytes.
 std::int64_t LogitRows(std::int64_t max_batch);

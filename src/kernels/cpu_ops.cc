@@ -26,7 +26,8 @@ std::size_t RecordBytes(std::int64_t n) {
 ScratchPlan::ScratchPlan(const OpsLimits& limits, int n_threads) {
   const auto head_bytes = static_cast<std::size_t>(limits.head_dim) * sizeof(float);
   const std::size_t attention =
-      static_cast<std::size_t>(kAttentionRows) * (kAttentionChunk * sizeof(float) + head_bytes);
+      static_cast<std::size_t>(kAttentionRows) * (kAttentionScores * sizeof(float) + head_bytes) +
+      static_cast<std::size_t>(kAttentionBlock * UnpackedHead(limits.head_dim)) * sizeof(float);
   const std::size_t delta =
       static_cast<std::size_t>(kMaxDeltaKeyDim * kDeltaColumns) * sizeof(float);
   const std::size_t expert =

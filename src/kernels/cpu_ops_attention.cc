@@ -6,8 +6,15 @@
 #include "base/check.h"
 #include "kernels/cpu_ops_impl.h"
 #include "kernels/cpu_ops_rows.h"
+#include "tensor/codec.h"
 
 namespace larder {
+
+namespace {
+
+std::int64_t CeilDiv(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+}  // namespace
 
 struct CpuOps::AttentionRows {
   ConstHeads queries;
@@ -22,6 +29,14 @@ struct CpuOps::AttentionRows {
 
   std::int64_t Token(std::int64_t row) const { return (first_row + row) / group; }
   std::int64_t Head(std::int64_t row) const { return kv_head * group + (first_row + row) % group; }
+  /// The rows of a KV head that share one pass over a chunk.
+  AttentionRows Tile(std::int64_t head, std::int64_t tile) const {
+    AttentionRows rows = *this;
+    rows.kv_head = head;
+    rows.first_row = tile * kAttentionRows;
+    rows.n_rows = std::min(kAttentionRows, n_rows - rows.first_row);
+    return rows;
+  }
   /// Positions [0, view) are visible to the row.
   std::int64_t View(std::int64_t row) const { return first_position + Token(row) + 1; }
 };
@@ -31,16 +46,25 @@ void CpuOps::AppendKv(ConstHeads keys, ConstHeads values, std::int64_t first_pos
   LARDER_CHECK(keys.n_heads == cache.n_kv_heads && values.n_heads == cache.n_kv_heads);
   LARDER_CHECK(keys.head_dim == cache.head_dim && values.head_dim == cache.head_dim);
   LARDER_CHECK(first_position + keys.n_tokens <= cache.capacity);
+  LARDER_CHECK(cache.dtype == DType::kF16 || cache.dtype == DType::kQ8_0);
+  const auto encode = [&](const float* from, std::byte* to) {
+    if (cache.dtype == DType::kF16) {
+      kernels_.to_half(from, cache.head_dim, reinterpret_cast<std::uint16_t*>(to));
+    } else {
+      EncodeRow(cache.dtype, from, to, cache.head_dim);
+    }
+  };
   ForHeads(keys, [&](std::int64_t t, std::int64_t h) {
-    const std::int64_t at = (h * cache.capacity + first_position + t) * cache.head_dim;
-    kernels_.to_half(keys.at(t, h), cache.head_dim, cache.keys + at);
-    kernels_.to_half(values.at(t, h), cache.head_dim, cache.values + at);
+    const std::size_t at = cache.Offset(h, first_position + t);
+    encode(keys.at(t, h), cache.keys + at);
+    encode(values.at(t, h), cache.values + at);
   });
 }
 
 // One chunk for at most kAttentionRows rows; rows that see nothing of it are left alone.
-void CpuOps::AttendRows(const AttentionRows& rows, std::int64_t chunk, float* maxima, float* sums,
-                        float* outs, int thread) {
+void CpuOps::AttendRows(const AttentionRows& rows, const ChunkPlace& place, float* maxima,
+                        float* sums, float* outs, int thread) {
+  const std::int64_t chunk = place.chunk;
   const float* queries[kAttentionRows];
   std::int32_t n_visible[kAttentionRows];
   for (std::int64_t r = 0; r < rows.n_rows; ++r) {
@@ -48,17 +72,23 @@ void CpuOps::AttendRows(const AttentionRows& rows, std::int64_t chunk, float* ma
     n_visible[r] = static_cast<std::int32_t>(
         std::clamp<std::int64_t>(rows.View(r) - chunk * kAttentionChunk, 0, kAttentionChunk));
   }
-  const std::int64_t at =
-      (rows.kv_head * rows.cache.capacity + chunk * kAttentionChunk) * rows.cache.head_dim;
+  const KvView& cache = rows.cache;
   AttentionChunkTask task;
   task.queries = queries;
   task.n_visible = n_visible;
   task.n_rows = rows.n_rows;
-  task.keys = rows.cache.keys + at;
-  task.values = rows.cache.values + at;
-  task.head_dim = rows.cache.head_dim;
+  task.dtype = cache.dtype;
+  task.keys = cache.keys + cache.Offset(rows.kv_head, chunk * kAttentionChunk);
+  task.values = cache.values + cache.Offset(rows.kv_head, chunk * kAttentionChunk);
+  if (place.next_chunk >= 0) {
+    task.next_keys =
+        cache.keys + cache.Offset(place.next_kv_head, place.next_chunk * kAttentionChunk);
+  }
+  task.row_bytes = static_cast<std::int64_t>(cache.row_bytes());
+  task.head_dim = cache.head_dim;
   task.scale = rows.scale;
-  task.scores = reinterpret_cast<float*>(ThreadScratch(thread));
+  task.unpacked = reinterpret_cast<float*>(ThreadScratch(thread));
+  task.scores = task.unpacked + kAttentionBlock * UnpackedHead(cache.head_dim);
   task.maxima = maxima;
   task.sums = sums;
   task.outs = outs;
@@ -67,21 +97,19 @@ void CpuOps::AttendRows(const AttentionRows& rows, std::int64_t chunk, float* ma
 
 // Each thread takes some rows through all their chunks.
 void CpuOps::AttendByRows(const AttentionRows& all) {
-  const std::int64_t n_tiles = (all.n_rows + kAttentionRows - 1) / kAttentionRows;
+  const std::int64_t n_tiles = CeilDiv(all.n_rows, kAttentionRows);
   const std::int64_t head_dim = all.cache.head_dim;
   ForRows(n_tiles * all.cache.n_kv_heads, kWorkPerPiece, [&](std::int64_t item, int thread) {
-    AttentionRows rows = all;
-    rows.kv_head = item / n_tiles;
-    rows.first_row = item % n_tiles * kAttentionRows;
-    rows.n_rows = std::min(kAttentionRows, all.n_rows - rows.first_row);
+    const AttentionRows rows = all.Tile(item / n_tiles, item % n_tiles);
     float maxima[kAttentionRows];
     float sums[kAttentionRows];
     AttentionState states[kAttentionRows];
-    float* outs =
-        reinterpret_cast<float*>(ThreadScratch(thread)) + kAttentionRows * kAttentionChunk;
-    const std::int64_t longest = rows.View(rows.n_rows - 1);
-    for (std::int64_t chunk = 0; chunk * kAttentionChunk < longest; ++chunk) {
-      AttendRows(rows, chunk, maxima, sums, outs, thread);
+    float* outs = reinterpret_cast<float*>(ThreadScratch(thread)) +
+                  kAttentionBlock * UnpackedHead(head_dim) + kAttentionRows * kAttentionScores;
+    const std::int64_t n_chunks = CeilDiv(rows.View(rows.n_rows - 1), kAttentionChunk);
+    for (std::int64_t chunk = 0; chunk < n_chunks; ++chunk) {
+      const std::int64_t next = chunk + 1 < n_chunks ? chunk + 1 : -1;
+      AttendRows(rows, {chunk, rows.kv_head, next}, maxima, sums, outs, thread);
       for (std::int64_t r = 0; r < rows.n_rows; ++r) {
         if (rows.View(r) <= chunk * kAttentionChunk) continue;
         kernels_.merge_chunk(maxima[r], sums[r], outs + r * head_dim, head_dim, &states[r],
@@ -99,8 +127,8 @@ void CpuOps::AttendByChunks(const AttentionRows& all) {
   const std::int64_t head_dim = all.cache.head_dim;
   const std::int64_t n_heads = all.cache.n_kv_heads;
   const std::int64_t total_rows = all.n_rows * n_heads;
-  const std::int64_t longest = all.View(all.n_rows - 1);
-  const std::int64_t n_chunks = (longest + kAttentionChunk - 1) / kAttentionChunk;
+  const std::int64_t n_tiles = CeilDiv(all.n_rows, kAttentionRows);
+  const std::int64_t n_chunks = CeilDiv(all.View(all.n_rows - 1), kAttentionChunk);
   const std::int64_t batch = kAttentionPartials / total_rows;
   auto* outs = reinterpret_cast<float*>(scratch_.data() + plan_.partial_outs);
   auto* maxima = reinterpret_cast<float*>(scratch_.data() + plan_.partial_max);
@@ -108,11 +136,17 @@ void CpuOps::AttendByChunks(const AttentionRows& all) {
   AttentionState states[kAttentionPartials];
   for (std::int64_t first = 0; first < n_chunks; first += batch) {
     const std::int64_t count = std::min(batch, n_chunks - first);
-    ForRows(n_heads * count, kWorkPerPiece, [&](std::int64_t item, int thread) {
-      AttentionRows rows = all;
-      rows.kv_head = item / count;
-      const std::int64_t at = (item % count * n_heads + rows.kv_head) * all.n_rows;
-      AttendRows(rows, first + item % count, maxima + at, sums + at, outs + at * head_dim, thread);
+    const std::int64_t n_items = n_heads * count * n_tiles;
+    ForRows(n_items, kWorkPerPiece, [&](std::int64_t item, int thread) {
+      const std::int64_t part = item / n_tiles;  // kv_head * count + chunk
+      const AttentionRows rows = all.Tile(part / count, item % n_tiles);
+      // Pieces are handed out in order: this thread's next one is likely as many on as threads are.
+      const std::int64_t next = (item + pool_->n_threads()) / n_tiles;
+      const bool more = item + pool_->n_threads() < n_items;
+      const ChunkPlace place = {first + part % count, next / count,
+                                more ? first + next % count : -1};
+      const std::int64_t at = (part % count * n_heads + rows.kv_head) * all.n_rows + rows.first_row;
+      AttendRows(rows, place, maxima + at, sums + at, outs + at * head_dim, thread);
     });
     ForRows(total_rows, 2 * head_dim * count, [&](std::int64_t row, int) {
       AttentionRows rows = all;
@@ -144,9 +178,11 @@ void CpuOps::Attention(ConstHeads queries, const KvView& cache, std::int64_t fir
   all.scale = scale;
   all.group = queries.n_heads / cache.n_kv_heads;
   all.n_rows = queries.n_tokens * all.group;
-  const std::int64_t n_tiles = (all.n_rows + kAttentionRows - 1) / kAttentionRows;
-  const bool few = n_tiles == 1 && all.n_rows * cache.n_kv_heads <= kAttentionPartials;
-  if (few && cache.n_kv_heads < 4 * pool_->n_threads() &&
+  // Rows alone would leave threads without work: the chunks are shared too. Either way, the bits
+  // are the same.
+  const std::int64_t n_items = CeilDiv(all.n_rows, kAttentionRows) * cache.n_kv_heads;
+  const bool few = n_items < 4 * pool_->n_threads();
+  if (few && 2 * all.n_rows * cache.n_kv_heads <= kAttentionPartials &&
       first_position + queries.n_tokens > kAttentionChunk) {
     AttendByChunks(all);
   } else {

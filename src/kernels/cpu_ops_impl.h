@@ -80,6 +80,12 @@ class CpuOps : public Ops {
   };
   /// Query rows of one KV head: flat index i is token i / group, head kv_head * group + i % group.
   struct AttentionRows;
+  /// A chunk, and the one this thread will likely take next (-1: none).
+  struct ChunkPlace {
+    std::int64_t chunk = 0;
+    std::int64_t next_kv_head = 0;
+    std::int64_t next_chunk = -1;
+  };
 
   template <typename Body>
   void ForRows(std::int64_t n_rows, std::int64_t work_per_row, Body body);
@@ -94,7 +100,7 @@ class CpuOps : public Ops {
                     int thread);
   void ExpertDown(const Segment& segment, std::int64_t first_row, std::int64_t n_rows, Matrix out,
                   const std::byte* next, int thread);
-  void AttendRows(const AttentionRows& rows, std::int64_t chunk, float* maxima, float* sums,
+  void AttendRows(const AttentionRows& rows, const ChunkPlace& place, float* maxima, float* sums,
                   float* outs, int thread);
   void AttendByRows(const AttentionRows& all);
   void AttendByChunks(const AttentionRows& all);

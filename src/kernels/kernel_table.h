@@ -41,7 +41,11 @@ struct MatMulTask {
 inline constexpr std::size_t kMatMulScratchBytes = 64 << 10;
 
 inline constexpr std::int64_t kAttentionChunk = 256;  // positions: the fixed split of the KV cache
-inline constexpr std::int64_t kAttentionRows = 32;    // query rows that share one pass over a chunk
+inline constexpr std::int64_t kAttentionBlock = 32;   // positions decoded together
+// A line more than a power of two, so that rows do not meet in the same sets of a cache.
+inline constexpr std::int64_t kAttentionScores = kAttentionChunk + 16;  // floats between rows
+constexpr std::int64_t UnpackedHead(std::int64_t head_dim) { return (head_dim + 31) / 16 * 16; }
+inline constexpr std::int64_t kAttentionRows = 64;  // query rows that share one pass over a chunk
 inline constexpr std::int64_t kMaxHeadDim = 1024;
 
 /// Query rows (token x head pairs of one KV head) against one chunk of the cache. Row r sees the
@@ -50,14 +54,18 @@ struct AttentionChunkTask {
   const float* const* queries = nullptr;    // [n_rows] pointers to [head_dim]
   const std::int32_t* n_visible = nullptr;  // [n_rows], at most kAttentionChunk
   std::int64_t n_rows = 0;                  // at most kAttentionRows
-  const std::uint16_t* keys = nullptr;      // [kAttentionChunk, head_dim] halves
-  const std::uint16_t* values = nullptr;
+  DType dtype = DType::kF16;                // of keys and values: F16 or Q8_0
+  const std::byte* keys = nullptr;          // [kAttentionChunk, head_dim], rows of row_bytes
+  const std::byte* values = nullptr;
+  const std::byte* next_keys = nullptr;  // of the chunk this thread will likely read next, or null
+  std::int64_t row_bytes = 0;
   std::int64_t head_dim = 0;
   float scale = 1.0f;
-  float* scores = nullptr;  // scratch [n_rows, kAttentionChunk]
-  float* maxima = nullptr;  // out [n_rows]; rows that see nothing are left alone
-  float* sums = nullptr;    // out [n_rows]
-  float* outs = nullptr;    // out [n_rows, head_dim], not yet divided by the sum
+  float* unpacked = nullptr;  // scratch [kAttentionBlock, UnpackedHead(head_dim)]
+  float* scores = nullptr;    // scratch [n_rows, kAttentionScores]
+  float* maxima = nullptr;    // out [n_rows]; rows that see nothing are left alone
+  float* sums = nullptr;      // out [n_rows]
+  float* outs = nullptr;      // out [n_rows, head_dim], not yet divided by the sum
 };
 
 /// The running softmax of one query row over ascending chunks.

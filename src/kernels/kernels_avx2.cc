@@ -14,8 +14,8 @@ namespace larder {
 namespace {
 
 constexpr int kAttnRows = 2;
-constexpr int kAttnPositions = 2;
-constexpr int kAttnValueVecs = 2;
+constexpr int kAttnFewRows = 1;
+constexpr int kAttnSums = 4;
 constexpr int kFloatRows = 2;
 constexpr int kFloatTokens = 2;
 
@@ -24,6 +24,7 @@ constexpr int kFloatTokens = 2;
 #include "kernels/vec_avx2.inc"
 #include "kernels/math_body.inc"
 #include "kernels/row_body.inc"
+#include "kernels/attention_body.inc"
 #include "kernels/state_body.inc"
 #include "kernels/float_matmul_body.inc"
 // clang-format on

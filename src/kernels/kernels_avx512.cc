@@ -14,9 +14,9 @@ namespace larder {
 namespace {
 
 #define LARDER_REDUCE_4X4
-constexpr int kAttnRows = 4;
-constexpr int kAttnPositions = 4;
-constexpr int kAttnValueVecs = 4;
+constexpr int kAttnRows = 8;
+constexpr int kAttnFewRows = 4;
+constexpr int kAttnSums = 16;
 constexpr int kFloatRows = 4;
 constexpr int kFloatTokens = 4;
 
@@ -25,6 +25,7 @@ constexpr int kFloatTokens = 4;
 #include "kernels/vec_avx512.inc"
 #include "kernels/math_body.inc"
 #include "kernels/row_body.inc"
+#include "kernels/attention_body.inc"
 #include "kernels/state_body.inc"
 #include "kernels/float_matmul_body.inc"
 // clang-format on

@@ -11,8 +11,8 @@ namespace larder {
 namespace {
 
 constexpr int kAttnRows = 1;
-constexpr int kAttnPositions = 1;
-constexpr int kAttnValueVecs = 1;
+constexpr int kAttnFewRows = 1;
+constexpr int kAttnSums = 1;
 constexpr int kFloatRows = 1;
 constexpr int kFloatTokens = 1;
 
@@ -21,6 +21,7 @@ constexpr int kFloatTokens = 1;
 #include "kernels/vec_scalar.inc"
 #include "kernels/math_body.inc"
 #include "kernels/row_body.inc"
+#include "kernels/attention_body.inc"
 #include "kernels/state_body.inc"
 #include "kernels/float_matmul_body.inc"
 #include "kernels/unpacked_body.inc"

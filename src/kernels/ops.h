@@ -61,14 +61,21 @@ struct BasicHeads {
 using Heads = BasicHeads<float>;
 using ConstHeads = BasicHeads<const float>;
 
-/// The KV cache of one layer and session, IEEE half: keys and values [n_kv_heads, capacity,
-/// head_dim].
+/// The KV cache of one layer and session: keys and values [n_kv_heads, capacity, head_dim], rows
+/// encoded as F16 or Q8_0 (head_dim a multiple of 32).
 struct KvView {
-  std::uint16_t* keys = nullptr;
-  std::uint16_t* values = nullptr;
+  std::byte* keys = nullptr;
+  std::byte* values = nullptr;
+  DType dtype = DType::kF16;
   std::int64_t n_kv_heads = 0;
   std::int64_t capacity = 0;
   std::int64_t head_dim = 0;
+
+  std::size_t row_bytes() const { return RowBytes(dtype, head_dim); }
+  /// Byte offset of a row in `keys` and `values`.
+  std::size_t Offset(std::int64_t kv_head, std::int64_t position) const {
+    return static_cast<std::size_t>(kv_head * capacity + position) * row_bytes();
+  }
 };
 
 /// One step of gated delta rule ("linear attention") for a run of tokens of one session.
@@ -115,7 +122,7 @@ class Ops {
   virtual void NormRope(Heads heads, const float* weight, float eps, const RopeParams& rope,
                         std::int64_t first_position) = 0;
 
-  /// Writes keys and values of the tokens at positions first_position.. as halves.
+  /// Writes keys and values of the tokens at positions first_position.., encoded.
   virtual void AppendKv(ConstHeads keys, ConstHeads values, std::int64_t first_position,
                         const KvView& cache) = 0;
 

@@ -40,13 +40,13 @@ struct AttentionCase {
 // in batches of `batch`.
 class AttentionRun {
  public:
-  explicit AttentionRun(const AttentionCase& shape) : shape_(shape) {
+  AttentionRun(const AttentionCase& shape, DType dtype) : shape_(shape) {
     const std::int64_t capacity = shape.first_position + shape.n_tokens + 5;
-    const std::int64_t n = shape.n_kv_heads * capacity * shape.head_dim;
-    // Positions never written hold NaN: no output may depend on them.
-    keys_.assign(Index(n), 0x7e00u);
-    values_.assign(Index(n), 0x7e00u);
-    cache_ = {keys_.data(), values_.data(), shape.n_kv_heads, capacity, shape.head_dim};
+    const std::size_t n = RowBytes(dtype, shape.head_dim) * Index(shape.n_kv_heads * capacity);
+    // Positions never written hold NaN (halves, or scales of halves): no output may depend on them.
+    keys_.assign(n, std::byte{0x7e});
+    values_.assign(n, std::byte{0x7e});
+    cache_ = {keys_.data(), values_.data(), dtype, shape.n_kv_heads, capacity, shape.head_dim};
     const std::int64_t n_positions = shape.first_position + shape.n_tokens;
     new_keys_ = RandomFloats(1, n_positions * shape.n_kv_heads * shape.head_dim, 1.0f);
     new_values_ = RandomFloats(2, n_positions * shape.n_kv_heads * shape.head_dim, 1.0f);
@@ -67,6 +67,29 @@ class AttentionRun {
                           shape_.head_dim});
     }
     return out;
+  }
+
+  // Of the keys' and values' blocks: the distance between neighbouring Q8_0 values.
+  double LargestStep() const {
+    float largest = 0;
+    for (const float x : new_keys_) largest = std::max(largest, std::fabs(x));
+    for (const float x : new_values_) largest = std::max(largest, std::fabs(x));
+    return largest / 127.0 * (1 + 0x1p-11);
+  }
+
+  double QuantizationBound() const {
+    double query_sum = 0;
+    for (std::size_t row = 0; row < queries_.size(); row += Index(shape_.head_dim)) {
+      double sum = 0;
+      for (std::int64_t i = 0; i < shape_.head_dim; ++i) {
+        sum += std::fabs(queries_[row + Index(i)]);
+      }
+      query_sum = std::max(query_sum, sum);
+    }
+    // Half a step, and 2^-11 of the value for the F16 cache that stands for the exact one.
+    const double wrong = LargestStep() * (0.5 + 127 * 0x1p-11);
+    const double score = query_sum * wrong * double{Scale()};
+    return std::expm1(2 * score) * 127 * LargestStep() + wrong;
   }
 
   float Scale() const { return 1.0f / std::sqrt(static_cast<float>(shape_.head_dim)); }
@@ -92,27 +115,36 @@ class AttentionRun {
     ops.AppendKv(heads(new_keys_), heads(new_values_), first, cache_);
   }
 
-  double Cached(const Floats& from, std::int64_t p, std::int64_t kv_head, std::int64_t i) const {
-    return HalfToFloat(
-        FloatToHalf(from[Index((p * shape_.n_kv_heads + kv_head) * shape_.head_dim + i)]));
+  // The values that the cache holds for a head, encoded and decoded by the scalar truth.
+  Floats Decoded(const Floats& from, std::int64_t kv_head, std::int64_t n_positions) const {
+    Floats out(Index(n_positions * shape_.head_dim));
+    std::vector<std::byte> row(RowBytes(cache_.dtype, shape_.head_dim));
+    for (std::int64_t p = 0; p < n_positions; ++p) {
+      const float* values = &from[Index((p * shape_.n_kv_heads + kv_head) * shape_.head_dim)];
+      EncodeRow(cache_.dtype, values, row.data(), shape_.head_dim);
+      DecodeRow(cache_.dtype, row.data(), &out[Index(p * shape_.head_dim)], shape_.head_dim);
+    }
+    return out;
   }
 
   void ExpectHeadClose(const Floats& got, std::int64_t t, std::int64_t h, std::int64_t kv) const {
     const std::int64_t view = shape_.first_position + t + 1;
     const float* query = queries_.data() + (t * shape_.n_heads + h) * shape_.head_dim;
+    const Floats keys = Decoded(new_keys_, kv, view);
+    const Floats values = Decoded(new_values_, kv, view);
     std::vector<double> weights(Index(view));
     double sum = 0;
     for (std::int64_t p = 0; p < view; ++p) {
       double score = 0;
       for (std::int64_t i = 0; i < shape_.head_dim; ++i)
-        score += query[i] * Cached(new_keys_, p, kv, i);
+        score += double{query[i]} * keys[Index(p * shape_.head_dim + i)];
       weights[Index(p)] = std::exp(score * double{Scale()});
       sum += weights[Index(p)];
     }
     for (std::int64_t i = 0; i < shape_.head_dim; i += 7) {
       double want = 0;
       for (std::int64_t p = 0; p < view; ++p)
-        want += weights[Index(p)] / sum * Cached(new_values_, p, kv, i);
+        want += weights[Index(p)] / sum * values[Index(p * shape_.head_dim + i)];
       // Scores of a few units with a relative error of 2^-20 move weights that sum to one.
       ASSERT_NEAR(got[Index((t * shape_.n_heads + h) * shape_.head_dim + i)], want, 2e-5)
           << "token " << t << " head " << h << " dim " << i;
@@ -120,37 +152,78 @@ class AttentionRun {
   }
 
   AttentionCase shape_;
-  std::vector<std::uint16_t> keys_;
-  std::vector<std::uint16_t> values_;
+  std::vector<std::byte> keys_;
+  std::vector<std::byte> values_;
   KvView cache_;
   Floats new_keys_;
   Floats new_values_;
   Floats queries_;
 };
 
-TEST(Attention, MatchesReferenceOnEveryIsaThreadCountAndBatch) {
-  const AttentionCase cases[] = {
-      {1, 1, 16, 0, 1},     {4, 2, 32, 0, 9},    {3, 1, 24, 250, 12},
-      {16, 2, 64, 1000, 5}, {8, 1, 256, 511, 3}, {6, 2, 64, 0, 64},
-  };
-  for (const AttentionCase& shape : cases) {
-    AttentionRun run(shape);
-    Floats first;
-    for (Isa isa : IsasHere()) {
-      for (int n_threads : {1, 3}) {
-        ThreadPool pool(n_threads);
-        auto ops = MakeCpuOps(isa, &pool, TestLimits());
-        for (std::int64_t batch :
-             {std::int64_t{1}, std::int64_t{2}, std::int64_t{7}, shape.n_tokens}) {
-          const Floats got = run.Run(*ops.value(), batch);
-          if (first.empty()) first = got;
-          ASSERT_TRUE(SameBits(first, got)) << IsaName(isa) << " threads " << n_threads << " batch "
-                                            << batch << " head_dim " << shape.head_dim;
-        }
+// The same bits on every instruction set, thread count and batch; those of the last run.
+Floats RunEverywhere(AttentionRun& run, const AttentionCase& shape) {
+  Floats first;
+  for (Isa isa : IsasHere()) {
+    for (int n_threads : {1, 3}) {
+      ThreadPool pool(n_threads);
+      auto ops = MakeCpuOps(isa, &pool, TestLimits());
+      for (std::int64_t batch :
+           {std::int64_t{1}, std::int64_t{2}, std::int64_t{7}, shape.n_tokens}) {
+        const Floats got = run.Run(*ops.value(), batch);
+        if (first.empty()) first = got;
+        EXPECT_TRUE(SameBits(first, got)) << IsaName(isa) << " threads " << n_threads << " batch "
+                                          << batch << " head_dim " << shape.head_dim;
       }
     }
-    run.ExpectClose(first);
   }
+  return first;
+}
+
+TEST(Attention, MatchesReferenceOnEveryIsaThreadCountAndBatch) {
+  const AttentionCase cases[] = {
+      {1, 1, 16, 0, 1},     {4, 2, 32, 0, 9},    {3, 1, 24, 250, 12}, {5, 1, 128, 40, 33},
+      {16, 2, 64, 1000, 5}, {8, 1, 256, 511, 3}, {6, 2, 64, 0, 64},   {16, 1, 40, 300, 21},
+  };
+  for (const AttentionCase& shape : cases) {
+    AttentionRun run(shape, DType::kF16);
+    run.ExpectClose(RunEverywhere(run, shape));
+  }
+}
+
+TEST(Attention, QuantizedCacheMatchesReferenceOnEveryIsaThreadCountAndBatch) {
+  const AttentionCase cases[] = {
+      {4, 2, 32, 0, 9}, {3, 1, 96, 250, 12}, {16, 2, 64, 1000, 5}, {8, 1, 256, 511, 21}};
+  for (const AttentionCase& shape : cases) {
+    AttentionRun run(shape, DType::kQ8_0);
+    run.ExpectClose(RunEverywhere(run, shape));
+  }
+}
+
+// What Q8_0 may change against exact keys and values. A value is wrong by at most half a step of
+// its block of 32, plus the rounding of its scale to half. A score q.k * scale moves by at most e =
+// scale * sum |q_i| * step_i / 2, so each softmax weight by a factor within [e^-2e, e^2e], and the
+// output by at most (e^2e - 1) * max |v| plus the largest half step of the values.
+TEST(Attention, QuantizedCacheStaysInsideItsErrorBound) {
+  const AttentionCase shape = {8, 1, 128, 700, 4};
+  AttentionRun exact(shape, DType::kF16);
+  AttentionRun quantized(shape, DType::kQ8_0);
+  ThreadPool pool(2);
+  auto ops = MakeCpuOps(BestIsa(), &pool, TestLimits());
+  const Floats want = exact.Run(*ops.value(), 4);
+  const Floats got = quantized.Run(*ops.value(), 4);
+  const double bound = quantized.QuantizationBound();
+  double worst = 0;
+  double sum_squares = 0;
+  for (std::size_t i = 0; i < want.size(); ++i) {
+    worst = std::max(worst, std::fabs(double{got[i]} - want[i]));
+    sum_squares += (double{got[i]} - want[i]) * (double{got[i]} - want[i]);
+  }
+  EXPECT_LE(worst, bound);
+  EXPECT_GT(worst, 0.0);
+  // The bound is for the worst case; errors of random sign are far smaller: the mean square stays
+  // below that of one value's rounding, step^2 / 12, as averages over positions must.
+  const double step = quantized.LargestStep();
+  EXPECT_LT(std::sqrt(sum_squares / static_cast<double>(want.size())), step / std::sqrt(12.0));
 }
 
 struct DeltaCase {

@@ -405,8 +405,8 @@ void Qwen35Moe::MixFullAttention(Ops& ops, const FullAttention& weights, int lay
   ops.NormRope(queries, weights.q_norm, c.rms_eps, c.rope, position);
   ops.NormRope(keys, weights.k_norm, c.rms_eps, c.rope, position);
 
-  const KvView cache = {state->keys(layer), state->values(layer), c.n_kv_heads, state->capacity(),
-                        d};
+  const KvView cache = {state->keys(layer), state->values(layer), state->kv_dtype(),
+                        c.n_kv_heads,       state->capacity(),    d};
   ops.AppendKv(keys, values, position, cache);
   const Matrix out = {scratch_.heads_out.data, n, c.n_heads * d};
   const Heads out_heads = {out.data, n, c.n_heads, d, c.n_heads * d, d};

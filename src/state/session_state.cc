@@ -9,10 +9,14 @@ namespace {
 
 constexpr std::uint64_t kPartAlignment = 64;
 
-std::uint64_t KvPartBytes(const LayerStateShape& layer, std::int64_t capacity) {
-  return AlignUp(static_cast<std::uint64_t>(layer.n_kv_heads * layer.head_dim * capacity) *
-                     sizeof(std::uint16_t),
-                 kPartAlignment);
+// Keys or values of one position.
+std::uint64_t KvRowsBytes(const LayerStateShape& layer, DType dtype) {
+  if (layer.n_kv_heads == 0) return 0;
+  return static_cast<std::uint64_t>(layer.n_kv_heads) * RowBytes(dtype, layer.head_dim);
+}
+
+std::uint64_t KvPartBytes(const LayerStateShape& layer, DType dtype, std::int64_t capacity) {
+  return AlignUp(KvRowsBytes(layer, dtype) * static_cast<std::uint64_t>(capacity), kPartAlignment);
 }
 
 std::uint64_t FloatPartBytes(std::int64_t n_floats) {
@@ -21,10 +25,16 @@ std::uint64_t FloatPartBytes(std::int64_t n_floats) {
 
 }  // namespace
 
+std::uint64_t StateShape::KvBytesPerToken() const {
+  std::uint64_t bytes = 0;
+  for (const LayerStateShape& layer : layers) bytes += 2 * KvRowsBytes(layer, kv_dtype);
+  return bytes;
+}
+
 std::uint64_t StateShape::SizeBytes(std::int64_t capacity) const {
   std::uint64_t size_bytes = 0;
   for (const LayerStateShape& layer : layers) {
-    size_bytes += 2 * KvPartBytes(layer, capacity) + FloatPartBytes(layer.n_recurrent) +
+    size_bytes += 2 * KvPartBytes(layer, kv_dtype, capacity) + FloatPartBytes(layer.n_recurrent) +
                   FloatPartBytes(layer.n_convolution);
   }
   return size_bytes;
@@ -33,6 +43,7 @@ std::uint64_t StateShape::SizeBytes(std::int64_t capacity) const {
 Result<SessionState> SessionState::Allocate(const StateShape& shape, std::int64_t capacity) {
   SessionState state;
   state.capacity_ = capacity;
+  state.kv_dtype_ = shape.kv_dtype;
   state.offsets_.assign(shape.layers.size() * 4, -1);
   std::uint64_t end = 0;
   const auto place = [&](std::size_t layer, std::size_t part, std::uint64_t size_bytes) {
@@ -41,8 +52,8 @@ Result<SessionState> SessionState::Allocate(const StateShape& shape, std::int64_
     end += size_bytes;
   };
   for (std::size_t layer = 0; layer < shape.layers.size(); ++layer) {
-    place(layer, 0, KvPartBytes(shape.layers[layer], capacity));
-    place(layer, 1, KvPartBytes(shape.layers[layer], capacity));
+    place(layer, 0, KvPartBytes(shape.layers[layer], shape.kv_dtype, capacity));
+    place(layer, 1, KvPartBytes(shape.layers[layer], shape.kv_dtype, capacity));
   }
   state.recurrent_begin_ = end;
   for (std::size_t layer = 0; layer < shape.layers.size(); ++layer) {

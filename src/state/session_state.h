@@ -8,12 +8,13 @@
 
 #include "base/memory.h"
 #include "base/status.h"
+#include "tensor/dtype.h"
 
 namespace larder {
 
 /// What each layer keeps. Layers that keep nothing of a kind have 0 there.
 struct LayerStateShape {
-  std::int64_t n_kv_heads = 0;  // full attention: halves [n_kv_heads, capacity, head_dim] twice
+  std::int64_t n_kv_heads = 0;  // full attention: [n_kv_heads, capacity, head_dim] twice
   std::int64_t head_dim = 0;
   std::int64_t n_recurrent = 0;    // linear attention: floats of the delta rule's state
   std::int64_t n_convolution = 0;  // floats of the convolution's state
@@ -21,7 +22,10 @@ struct LayerStateShape {
 
 struct StateShape {
   std::vector<LayerStateShape> layers;
+  DType kv_dtype = DType::kF16;  // of keys and values: F16, or Q8_0 where heads are whole blocks
 
+  /// Bytes of keys and values that one position adds.
+  std::uint64_t KvBytesPerToken() const;
   /// Bytes of one session of `capacity` positions.
   std::uint64_t SizeBytes(std::int64_t capacity) const;
 };
@@ -30,12 +34,13 @@ class SessionState {
  public:
   static Result<SessionState> Allocate(const StateShape& shape, std::int64_t capacity);
 
-  /// Halves [n_kv_heads, capacity, head_dim]; null for layers without.
-  std::uint16_t* keys(int layer) const { return at<std::uint16_t>(layer, 0); }
-  std::uint16_t* values(int layer) const { return at<std::uint16_t>(layer, 1); }
+  /// Rows of kv_dtype [n_kv_heads, capacity, head_dim]; null for layers without.
+  std::byte* keys(int layer) const { return at<std::byte>(layer, 0); }
+  std::byte* values(int layer) const { return at<std::byte>(layer, 1); }
   float* recurrent(int layer) const { return at<float>(layer, 2); }
   float* convolution(int layer) const { return at<float>(layer, 3); }
 
+  DType kv_dtype() const { return kv_dtype_; }
   std::int64_t capacity() const { return capacity_; }
   std::int64_t n_tokens() const { return n_tokens_; }
   void Advance(std::int64_t n_tokens) { n_tokens_ += n_tokens; }
@@ -53,6 +58,7 @@ class SessionState {
   PageBuffer buffer_;
   std::vector<std::int64_t> offsets_;  // [n_layers, 4], -1 where a layer keeps nothing
   std::uint64_t recurrent_begin_ = 0;  // recurrent and convolution parts lie behind the KV caches
+  DType kv_dtype_ = DType::kF16;
   std::int64_t capacity_ = 0;
   std::int64_t n_tokens_ = 0;
 };

@@ -16,20 +16,22 @@ StateShape MixedShape() {
   return shape;
 }
 
+std::uint16_t* Halves(std::byte* rows) { return reinterpret_cast<std::uint16_t*>(rows); }
+
 TEST(SessionState, PartsDoNotOverlap) {
   const std::int64_t capacity = 7;
   SessionState state = SessionState::Allocate(MixedShape(), capacity).value();
-  std::fill_n(state.keys(1), 2 * capacity * 32, std::uint16_t{1});
-  std::fill_n(state.values(1), 2 * capacity * 32, std::uint16_t{2});
-  std::fill_n(state.keys(2), capacity * 8, std::uint16_t{3});
+  std::fill_n(Halves(state.keys(1)), 2 * capacity * 32, std::uint16_t{1});
+  std::fill_n(Halves(state.values(1)), 2 * capacity * 32, std::uint16_t{2});
+  std::fill_n(Halves(state.keys(2)), capacity * 8, std::uint16_t{3});
   std::fill_n(state.recurrent(0), 512, 4.0f);
   std::fill_n(state.convolution(0), 96, 5.0f);
   std::fill_n(state.recurrent(2), 5, 6.0f);
-  EXPECT_TRUE(std::all_of(state.keys(1), state.keys(1) + 2 * capacity * 32,
+  EXPECT_TRUE(std::all_of(Halves(state.keys(1)), Halves(state.keys(1)) + 2 * capacity * 32,
                           [](std::uint16_t x) { return x == 1; }));
-  EXPECT_TRUE(std::all_of(state.values(1), state.values(1) + 2 * capacity * 32,
+  EXPECT_TRUE(std::all_of(Halves(state.values(1)), Halves(state.values(1)) + 2 * capacity * 32,
                           [](std::uint16_t x) { return x == 2; }));
-  EXPECT_EQ(state.keys(2)[capacity * 8 - 1], 3);
+  EXPECT_EQ(Halves(state.keys(2))[capacity * 8 - 1], 3);
   EXPECT_EQ(state.recurrent(0)[511], 4.0f);
   EXPECT_EQ(state.convolution(0)[0], 5.0f);
   EXPECT_EQ(state.keys(0), nullptr);
@@ -63,6 +65,23 @@ TEST(StateShape, KnownModelTakesWhatIsPublished) {
   const std::uint64_t empty = shape.SizeBytes(0);
   EXPECT_EQ(empty, 30u * (32 * 128 * 128 + 8192 * 3) * 4);
   EXPECT_EQ(shape.SizeBytes(1000) - empty, 1000u * 20480u);
+  EXPECT_EQ(shape.KvBytesPerToken(), 20480u);
+  shape.kv_dtype = DType::kQ8_0;
+  EXPECT_EQ(shape.SizeBytes(1000) - empty, 1000u * 20480u * 34 / 64);
+  EXPECT_EQ(shape.KvBytesPerToken(), 20480u * 34 / 64);
+}
+
+TEST(SessionState, QuantizedRowsDoNotOverlap) {
+  StateShape shape;
+  shape.layers = {{.n_kv_heads = 2, .head_dim = 64}};
+  shape.kv_dtype = DType::kQ8_0;
+  const std::int64_t capacity = 5;
+  const SessionState state = SessionState::Allocate(shape, capacity).value();
+  EXPECT_EQ(state.kv_dtype(), DType::kQ8_0);
+  EXPECT_GE(state.values(0) - state.keys(0), 2 * capacity * 68);
+  std::fill_n(state.values(0), 2 * capacity * 68, std::byte{1});
+  EXPECT_TRUE(std::all_of(state.keys(0), state.keys(0) + 2 * capacity * 68,
+                          [](std::byte x) { return x == std::byte{0}; }));
 }
 
 }  // namespace
