@@ -17,7 +17,7 @@ SYSTEMS = ["You are a helpful assistant.", "You are Larder's demo model.", "Answ
 REFUSAL = "None of my tools can do that."
 NO_TOOLS = "I have no tool for that."
 EVALUATED = ["larder", "arithmetic", "copy", "sort", "count", "json", "small_talk", "tool_call", "tool_result", "no_tool"]
-SHARES = {"larder": 9, "arithmetic": 24, "copy": 4, "sort": 7, "count": 5, "json": 12, "small_talk": 3, "tool_call": 30, "tool_result": 8,
+SHARES = {"larder": 12, "arithmetic": 34, "copy": 3, "sort": 5, "count": 4, "json": 11, "small_talk": 2, "tool_call": 29, "tool_result": 8,
           "no_tool": 8}
 EARLY = {"larder": 30, "arithmetic": 12, "copy": 25, "sort": 3, "count": 4, "json": 14, "small_talk": 5, "tool_call": 8, "tool_result": 1,
          "no_tool": 2}  # short and easy first: what is learned there serves the tools later
@@ -108,7 +108,7 @@ def assistant(text):
 def _exchange(s, skill):
     if skill in SKILLS:
         messages = []
-        for _ in range(s.number(1, 8) if skill in DRILLED and not s.evaluation else 1):
+        for _ in range(s.number(2, 10) if skill in DRILLED and not s.evaluation else 1):
             question, answer = SKILLS[skill](s)
             messages += [user(question), assistant(answer)]
         return messages, None, "plain"
