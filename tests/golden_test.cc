@@ -53,16 +53,23 @@ INSTANTIATE_TEST_SUITE_P(Models, Golden, testing::ValuesIn(LoadGoldenModels()),
                            return name;
                          });
 
+void ExpectLogitsOf(const std::string& name, const std::string& logits_key,
+                    const std::string& figure) {
+  const GoldenModel model = LoadForeignModel(name, logits_key);
+  const Result<std::vector<float>> logits = AllLogits({.model_path = model.path}, model.tokens);
+  ASSERT_TRUE(logits.ok()) << logits.status().message();
+  const double kl = MeanKl(model.reference, *logits, model.n_vocab);
+  PrintFigure(figure, kl, "<", model.kl_tolerance);
+  EXPECT_LT(kl, model.kl_tolerance);
+}
+
 TEST(ForeignModel, SplitMixWithPredictionBlockMatchesItsEngine) {
-  for (const bool transformers_reference : {false, true}) {
-    const GoldenModel model = LoadForeignModel(transformers_reference);
-    const Result<std::vector<float>> logits = AllLogits({.model_path = model.path}, model.tokens);
-    ASSERT_TRUE(logits.ok()) << logits.status().message();
-    const double kl = MeanKl(model.reference, *logits, model.n_vocab);
-    PrintFigure(transformers_reference ? "mean-kl-mix-transformers" : "mean-kl-mix-engine", kl, "<",
-                model.kl_tolerance);
-    EXPECT_LT(kl, model.kl_tolerance);
-  }
+  ExpectLogitsOf("mix", "logits", "mean-kl-mix-engine");
+  ExpectLogitsOf("mix", "transformers_logits", "mean-kl-mix-transformers");
+}
+
+TEST(ForeignModel, DemoModelMatchesAnotherEngine) {
+  ExpectLogitsOf("demo", "logits", "mean-kl-demo-engine");
 }
 
 TEST(GoldenIndex, CoversShapesAndTypes) {

@@ -58,18 +58,18 @@ GoldenModel LoadGoldenModel(const std::string& name) {
   return {};
 }
 
-GoldenModel LoadForeignModel(bool transformers_reference) {
-  std::ifstream in(kGoldenDirectory + "mix/mix.json");
+GoldenModel LoadForeignModel(const std::string& name, const std::string& logits_key) {
+  const std::string folder = kGoldenDirectory + name + "/";
+  std::ifstream in(folder + name + ".json");
   const nlohmann::json entry = nlohmann::json::parse(in, nullptr, false);
-  EXPECT_TRUE(entry.is_object()) << "tests/golden/mix/mix.json does not parse";
+  EXPECT_TRUE(entry.is_object()) << folder << name << ".json does not parse";
   GoldenModel model;
-  model.name = "mix";
+  model.name = name;
   model.path = kGoldenDirectory + entry.at("file").get<std::string>();
   model.tokens = entry.at("tokens").get<std::vector<std::int32_t>>();
   model.n_vocab = entry.at("n_vocab");
   model.kl_tolerance = entry.at("kl_tolerance");
-  const std::string logits = entry.at(transformers_reference ? "transformers_logits" : "logits");
-  model.reference = ReadFloats(kGoldenDirectory + logits,
+  model.reference = ReadFloats(kGoldenDirectory + entry.at(logits_key).get<std::string>(),
                                model.tokens.size() * static_cast<std::size_t>(model.n_vocab));
   return model;
 }

@@ -27,9 +27,9 @@ struct GoldenModel {
 std::vector<GoldenModel> LoadGoldenModels();
 GoldenModel LoadGoldenModel(const std::string& name);
 
-/// The model that another engine quantized and split; its reference is that engine's logits, or
-/// those of transformers on the decoded weights.
-GoldenModel LoadForeignModel(bool transformers_reference);
+/// A model whose reference another engine computed (tests/golden/NAME/NAME.json: "mix", which that engine also
+/// quantized and split, or "demo", the shipped one); `logits_key` names the entry that says where the logits are.
+GoldenModel LoadForeignModel(const std::string& name, const std::string& logits_key);
 
 /// Runs `tokens` in a fresh session and returns all logits [tokens.size(), n_vocab].
 Result<std::vector<float>> AllLogits(Engine& engine, std::span<const std::int32_t> tokens);

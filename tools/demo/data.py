@@ -46,12 +46,12 @@ def pack(documents, rows, length):
     return tokens, doc, weight
 
 
-def batch(tokenizer, seed, worker, number, rows, length):
+def batch(tokenizer, seed, worker, number, rows, length, closing):
     """Batch `number` of one worker."""
     base = ((seed * 1000 + worker) * 10 ** 6 + number) * 10 ** 5
     documents, total, i = [], 0, 0
     while total < 0.975 * rows * (length + 1):
-        ids, weights = encode(tokenizer, document(base + i, min(1.0, number / LATE)))
+        ids, weights = encode(tokenizer, document(base + i, 2.0 if closing else min(1.0, number / LATE)))
         i += 1
         if len(ids) <= length:
             documents.append((ids, weights))
@@ -59,28 +59,28 @@ def batch(tokenizer, seed, worker, number, rows, length):
     return pack(documents, rows, length)
 
 
-def _work(queue, path, seed, worker, first, rows, length):
+def _work(queue, path, seed, worker, first, rows, length, closing):
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     tokenizer = Tokenizer.from_file(path)
     number = first
     while True:
-        queue.put(batch(tokenizer, seed, worker, number, rows, length))
+        queue.put(batch(tokenizer, seed, worker, number, rows, length, closing))
         number += 1
 
 
-def batches(path, seed, workers, first, rows, length):
+def batches(path, seed, workers, first, rows, length, closing=False):
     """Endless batches from `workers` processes, which end with this process, or made here when there are none;
-    `first` batches are skipped."""
+    `first` batches are skipped; `closing` says that the learning rate falls."""
     if not workers:
         tokenizer = Tokenizer.from_file(path)
         for number in itertools.count(first):
-            yield batch(tokenizer, seed, 0, number, rows, length)
+            yield batch(tokenizer, seed, 0, number, rows, length, closing)
     context = mp.get_context("spawn")
     queues = []
     for worker in range(workers):
         queue = context.Queue(maxsize=6)
         skipped = (first - worker + workers - 1) // workers
-        context.Process(target=_work, args=(queue, path, seed, worker, skipped, rows, length), daemon=True).start()
+        context.Process(target=_work, args=(queue, path, seed, worker, skipped, rows, length, closing), daemon=True).start()
         queues.append(queue)
     turn = first
     while True:

@@ -17,10 +17,15 @@ SYSTEMS = ["You are a helpful assistant.", "You are Larder's demo model.", "Answ
 REFUSAL = "None of my tools can do that."
 NO_TOOLS = "I have no tool for that."
 EVALUATED = ["larder", "arithmetic", "copy", "sort", "count", "json", "small_talk", "tool_call", "tool_result", "no_tool"]
-SHARES = {"larder": 12, "arithmetic": 18, "copy": 6, "sort": 7, "count": 5, "json": 14, "small_talk": 3, "tool_call": 30, "tool_result": 8,
+SHARES = {"larder": 12, "arithmetic": 34, "copy": 3, "sort": 5, "count": 4, "json": 11, "small_talk": 2, "tool_call": 29, "tool_result": 8,
           "no_tool": 8}
+CLOSING = {"larder": 12, "arithmetic": 14, "copy": 2, "sort": 4, "count": 3, "json": 17, "small_talk": 1, "tool_call": 44, "tool_result": 4,
+           "no_tool": 5}  # while the learning rate falls: what comes last
 EARLY = {"larder": 30, "arithmetic": 12, "copy": 25, "sort": 3, "count": 4, "json": 14, "small_talk": 5, "tool_call": 8, "tool_result": 1,
          "no_tool": 2}  # short and easy first: what is learned there serves the tools later
+
+# Short answers that take much practice: in training one document asks several times.
+DRILLED = {"arithmetic", "sort", "count", "json"}
 
 
 def _families(s, n):
@@ -104,15 +109,20 @@ def assistant(text):
 
 def _exchange(s, skill):
     if skill in SKILLS:
-        question, answer = SKILLS[skill](s)
-        return [user(question), assistant(answer)], None, "plain"
+        messages = []
+        for _ in range(s.number(2, 10) if skill in DRILLED and not s.evaluation else 1):
+            question, answer = SKILLS[skill](s)
+            messages += [user(question), assistant(answer)]
+        return messages, None, "plain"
     return with_tools(s, skill)
 
 
 def conversation(seed, late=1.0):
-    """(source, messages, tools, style) of one training document; `late` goes from 0 to 1 with the training."""
+    """(source, messages, tools, style) of one training document; `late` goes from 0 to 1 with the training and is
+    2 while the learning rate falls."""
     s = w.Source(f"train {seed}")
-    skill = s.rng.choices(list(SHARES), [(1 - late) * EARLY[k] + late * SHARES[k] for k in SHARES])[0]
+    shares = CLOSING if late > 1 else {k: (1 - late) * EARLY[k] + late * SHARES[k] for k in SHARES}
+    skill = s.rng.choices(list(SHARES), [shares[k] for k in SHARES])[0]
     messages, tools, style = _exchange(s, skill)
     if s.chance(0.1 if tools else 0.3):  # earlier turns about something else
         for _ in range(s.number(1, 2)):

@@ -53,6 +53,28 @@ def _parcel(s, a):
     return {"place": place, "arrives": day}, f"Parcel {a['code']} is in {place} and arrives on {day}."
 
 
+def _file(s, a):
+    content = s.message()
+    return {"content": content}, f"The file says: {content}"
+
+
+def _folder(s, a):
+    files = ", ".join(f"{s.invented()}.{s.pick(w.ENDINGS)}" for _ in range(s.number(1, 4)))
+    return {"files": files}, f"The folder has {files}."
+
+
+def _output(s, a):
+    output = s.message()
+    return {"output": output}, f"The output is: {output}"
+
+
+def _command(s):
+    name = f"{s.invented()}.{s.pick(w.ENDINGS)}"
+    return s.pick(["ls", "date", "pwd", "whoami", "uname", "uptime", "ls -l", f"cat {name}", f"echo {s.word()}", f"wc -l {name}",
+                   f"touch {name}", f"head {name}", f"sort {name}", f"rm {name}", f"mkdir {s.word()}", f"touch ../{name}",
+                   f"cat ../{name}", f"cp {name} {s.word()}", f"echo {s.word()} {s.word()}", f"touch /{s.word()}/{name}"])
+
+
 def _stock(s, a):
     n = s.number(0, 500)
     return {"in_stock": n}, f"There are {n} {a['item']} in stock."
@@ -111,7 +133,13 @@ FAMILIES = [
         ["Search the {web|internet} for {query}", "{Google|Look up} {query}", "Find pages about {query}", 'Search for "{query}".']),
     Family("read_file", "read open load show", "file document text_file", ["{Reads|Opens} a file"], [
         Param("path", "path file filename name", "{Path|Path of the file|Which file}", lambda s: f"{s.invented()}/{s.invented()}.{s.pick(w.ENDINGS)}" if s.chance(0.5) else f"{s.invented()}.{s.pick(w.ENDINGS)}")],
-        ["{Read|Open|Show me} {the file |}{path}", "What is in {the file |}{path}?", "{Load|Open} {path}, please."]),
+        ["{Read|Open|Show me} {the file |}{path}", "What is in {the file |}{path}?", "{Load|Open} {path}, please."], _file),
+    Family("list_folder", "list show read get", "folder directory files folder_files", ["{Lists|Shows} the files in a folder"], [
+        Param("path", "path folder directory name", "{Path|Path of the folder|Which folder}", lambda s: s.pick([".", "..", s.invented(), s.word(), f"{s.invented()}/{s.word()}"]))],
+        ["{What is|Which files are} in the {folder|directory} {path}?", "{List|Show} {the folder |the files in |}{path}", "{Look into|Open} the folder {path}{.|, please.}"], _folder),
+    Family("run_command", "run execute start do", "command shell_command program shell", ["{Runs|Executes} a {command|shell command}"], [
+        Param("command", "command cmd command_line line", "{Command|Command line|What to run}", _command)],
+        ["{Run|Execute} {the command |}{command}", 'Run "{command}".', "{Run|Execute}: {command}", "What does {command} print?"], _output),
     Family("heating", "set change adjust", "heating thermostat temperature heater", ["{Sets|Changes} the {heating|temperature} of a room"], [
         Param("room", "room where place area", "{Room|Which room}", lambda s: s.pick(w.ROOMS)),
         Param("degrees", "degrees temperature celsius target", "{Degrees|Temperature|How warm}", lambda s: s.number(10, 30), "integer")],

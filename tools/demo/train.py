@@ -127,6 +127,9 @@ class Run:
         torch.save(state, self.path + ".tmp")
         os.replace(self.path + ".tmp", self.path)
 
+    def save_final(self):
+        torch.save(dict(model=self.model.state_dict(), tokens=self.tokens), os.path.join(self.options.out, "final.pt"))
+
     def rate(self, seconds):
         """The learning rate, `seconds` into this process."""
         o = self.options
@@ -187,7 +190,7 @@ class Run:
     def train(self):
         o = self.options
         seed = o.seed + 10 * self.rank + (500 if o.decay_minutes else 0)
-        source = data.batches(o.tokenizer, seed, o.workers, self.step, o.rows, o.length)
+        source = data.batches(o.tokenizer, seed, o.workers, self.step, o.rows, o.length, bool(o.decay_minutes))
         rows = data.evaluation_rows(self.tokenizer, o.eval_items, o.length)
         begin, before, losses, last, checked, saved = time.time(), self.seconds, [], self.tokens, time.time(), time.time()
         noted = begin
@@ -205,13 +208,13 @@ class Run:
                     line["accuracy"] = self.measure(rows)
                 self.note(line)
                 losses, last, noted = [], self.tokens, time.time()
-            if self.rank == 0 and time.time() - saved > o.save_seconds and not o.decay_minutes:
-                self.save()
+            if self.rank == 0 and time.time() - saved > o.save_seconds:
+                self.save_final() if o.decay_minutes else self.save()
                 saved = time.time()
         if self.rank:
             return
         self.note(dict(step=self.step, tokens=self.tokens, seconds=round(self.seconds), accuracy=self.measure(rows), final=True))
-        torch.save(dict(model=self.model.state_dict(), tokens=self.tokens), os.path.join(o.out, "final.pt"))
+        self.save_final()
 
 
 def main():
