@@ -15,7 +15,7 @@
 namespace larder {
 
 std::span<const Command> AllCommands() {
-  static constexpr std::array<Command, 9> kCommands = {{
+  static constexpr std::array<Command, 10> kCommands = {{
       {"run", "answer a prompt", RunMain},
       {"inspect", "what is in a model file, what stays in memory, what streams", InspectMain},
       {"bench", "measure speed beside the limits of this machine", BenchMain},

@@ -1,6 +1,6 @@
-// Steps of the same size both ways: one more read brings about as much when it is in time and wanted
-// as it costs when it is late and not. Reads in flight share the disk and end together, so a window
-// that was a little too short costs several steps at once.
+// Steps of the same size both ways: one more read brings about as much when it is in time and
+// wanted as it costs when it is late and not. Reads in flight share the disk and end together, so a
+// window that was a little too short costs several steps at once.
 #include "experts/lookahead_throttle.h"
 
 #include <algorithm>

@@ -184,9 +184,9 @@ TEST(GgufWriter, RefusesWhatCannotBe) {
     EXPECT_THAT(message({}, alignment), HasSubstr("is no power of two from 8 to 1048576"));
   }
   const auto nowhere = GgufWriter::Create(folder.Path("no/model.gguf"), none, {});
-  EXPECT_EQ(nowhere.status().message(),
-            "cannot create " + folder.Path("no/model.gguf.tmp") +
-                ": No such file or directory; choose a folder that exists and may be written to");
+  EXPECT_EQ(nowhere.status().message(), "there is no folder " + folder.Path("no") +
+                                            " for the output " + folder.Path("no/model.gguf") +
+                                            "; make it first");
 }
 
 TEST(GgufWriter, FullDiskIsKnownAtOnce) {

@@ -19,7 +19,7 @@ std::int64_t Nanoseconds(const struct timespec& time) {
 
 std::int64_t FileClockNs() {
   struct timespec now {};
-  clock_gettime(CLOCK_REALTIME_COARSE, &now);
+  clock_gettime(CLOCK_REALTIME, &now);
   return Nanoseconds(now);
 }
 

@@ -8,7 +8,7 @@
 
 namespace larder {
 
-/// Now, on the clock that file times are set by, in nanoseconds since 1970.
+/// Now, never behind the times that the kernel gives files, in nanoseconds since 1970.
 std::int64_t FileClockNs();
 
 class FileWatch {

@@ -19,8 +19,11 @@ Result<std::string> Render(std::string_view source, std::string_view input = kNo
   return chat->RenderText(input, options);
 }
 
+// Within a tenth of the usual steps, so that tests of the limit end soon.
 std::string Refusal(std::string_view source, std::string_view input = kNoMessages) {
-  const Result<std::string> text = Render(source, input);
+  RenderOptions options;
+  options.limits.max_steps = 2'000'000;
+  const Result<std::string> text = Render(source, input, options);
   return text.ok() ? "rendered: " + text->substr(0, 100) : text.status().message();
 }
 
@@ -66,16 +69,15 @@ TEST(ChatTemplate, StepsMemoryAndOutputAreLimited) {
   const std::string doubling =
       "{% set ns = namespace(x='abcdefgh') %}{% for i in range(99) %}{% set ns.x = ns.x ~ ns.x %}"
       "{% endfor %}{{ ns.x|length }}";
-  EXPECT_NE(Refusal(doubling).find("memory"), std::string::npos);
+  // 16 bytes moved are a step: with these limits the steps end first.
+  EXPECT_NE(Refusal(doubling).find("steps"), std::string::npos);
   const std::string shared =
       "{% set ns = namespace(x=[1]) %}{% for i in range(99) %}{% set ns.x = [ns.x, ns.x] %}"
       "{% endfor %}";
-  for (const char* use : {"{{ ns.x }}", "{{ ns.x|tojson }}", "{{ ns.x == [ns.x[0], ns.x[0]] }}",
-                          "{{ ns.x < [ns.x[0], [2]] }}"}) {
+  for (const char* use : {"{{ ns.x }}", "{{ ns.x|tojson }}", "{{ {ns.x|string: 1} }}",
+                          "{{ ns.x|map('string')|list|length }}"}) {
     const std::string refusal = Refusal(shared + use);
-    EXPECT_TRUE(refusal.find("steps") != std::string::npos ||
-                refusal.find("memory") != std::string::npos || refusal == "rendered: True")
-        << use << ": " << refusal;
+    EXPECT_NE(refusal.find("steps"), std::string::npos) << use << ": " << refusal;
   }
   RenderOptions small;
   small.limits.max_output_bytes = 1000;

@@ -27,8 +27,8 @@ struct GoldenModel {
 std::vector<GoldenModel> LoadGoldenModels();
 GoldenModel LoadGoldenModel(const std::string& name);
 
-/// A model whose reference another engine computed (tests/golden/NAME/NAME.json: "mix", which that engine also
-/// quantized and split, or "demo", the shipped one); `logits_key` names the entry that says where the logits are.
+/// A model whose reference another engine computed (tests/golden/NAME/NAME.json); `logits_key`
+/// names the entry that says where the logits are.
 GoldenModel LoadForeignModel(const std::string& name, const std::string& logits_key);
 
 /// Runs `tokens` in a fresh session and returns all logits [tokens.size(), n_vocab].
