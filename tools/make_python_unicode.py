@@ -36,11 +36,17 @@ def set_ranges(members):
     return [(a, b, s) for a, b, s, _ in mapping_ranges({c: c for c in members})]
 
 
+def braced(cell):
+    if isinstance(cell, tuple):
+        return "{" + ", ".join(map(braced, cell)) + "}"
+    return hex(cell) if cell >= 10 else str(cell)
+
+
 def put(name, kind, rows):
     print(f"const {kind} {name}[] = {{")
     line = "   "
     for row in rows:
-        cell = " {" + ", ".join(hex(x) if x >= 10 else str(x) for x in row) + "},"
+        cell = " " + braced(row) + ","
         if len(line) + len(cell) > 100:
             print(line)
             line = "   "
@@ -68,7 +74,7 @@ def case_tables():
         # A titlecase form that is the character itself while its uppercase form is another one.
         if ch.title() == ch and ch.upper() != ch:
             single["title"][c] = c
-    return single, [row + (0,) * (5 - len(row)) for row in special]
+    return single, [(*row[:2], row[2:] + (0,) * (5 - len(row))) for row in special]
 
 
 def put_file(path, body):

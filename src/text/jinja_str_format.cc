@@ -14,7 +14,7 @@ namespace {
 class Percent {
  public:
   Percent(Interpreter& interpreter, std::string_view format, const Value& values)
-      : interpreter_(interpreter), meter_(interpreter.meter()), format_(format), values_(values) {}
+      : meter_(interpreter.meter()), format_(format), values_(values) {}
 
   std::string Run() {
     while (at_ < format_.size()) {
@@ -186,7 +186,6 @@ class Percent {
     out_ += PadText(style, FormatNumber(plain, Value::Int(value.integer())), '>');
   }
 
-  Interpreter& interpreter_;
   Meter& meter_;
   std::string_view format_;
   const Value& values_;

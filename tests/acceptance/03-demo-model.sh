@@ -31,7 +31,7 @@ done
 verdict "answers with a hit rate" "$n_rates" == 3
 
 # The same text: greedy and sampled, from the smallest budget to everything, and twice.
-smallest=$(smallest_budget "$MODEL")
+smallest=$(smallest_budget "$MODEL" --tokens 1)
 base=$(numfmt --from=iec "$smallest")
 n_different=0 n_runs=0
 for sampling in "--temp 0" "--temp 1.5 --seed 7"; do
