@@ -37,7 +37,7 @@ def set_ranges(members):
 
 
 def braced(cell):
-    if isinstance(cell, tuple):
+    if isinstance(cell, (tuple, list)):
         return "{" + ", ".join(map(braced, cell)) + "}"
     return hex(cell) if cell >= 10 else str(cell)
 
