@@ -77,8 +77,8 @@ TEST(TokenConstraint, MasksAreExact) {
       R"({"type":"string"})",
       R"({"type":"string","minLength":2,"maxLength":4})",
       R"({"type":"array","items":{"type":"string","maxLength":1},"minItems":1,"maxItems":3})",
-      R"({"type":"object","properties":{"x":{"type":"string"},"ab":{"type":"integer"},"abc":{}},)"
-      R"("required":["x"],"additionalProperties":{"type":"number"}})",
+      (R"({"type":"object","properties":{"x":{"type":"string"},"ab":{"type":"integer"},"abc":{}},)"
+       R"("required":["x"],"additionalProperties":{"type":"number"}})"),
       R"({"enum":["x","xx","abc",12,123,true,null,{"x":[1,"é"]}]})",
       R"({"$defs":{"l":{"type":"array","items":{"$ref":"#/$defs/l"}}},"$ref":"#/$defs/l"})",
       R"({"anyOf":[{"type":"number","minimum":1,"maximum":123},{"type":"string","minLength":1}]})",
