@@ -21,10 +21,15 @@ const std::vector<larder::ToolDefinition>& Tools() {
   return tools;
 }
 
-// Deltas of one kind that follow each other, joined.
+// Deltas of one kind that follow each other, joined. What of a failed call's arguments came before
+// it failed depends on how the answer was cut, so it is left out.
 std::vector<OutputDelta> Joined(const std::vector<OutputDelta>& deltas) {
   std::vector<OutputDelta> joined;
   for (const OutputDelta& one : deltas) {
+    if (one.kind == OutputDelta::Kind::kCallFailed && !joined.empty() &&
+        joined.back().kind == OutputDelta::Kind::kCallArguments) {
+      joined.pop_back();
+    }
     const bool joins = one.kind == OutputDelta::Kind::kText ||
                        one.kind == OutputDelta::Kind::kReasoning ||
                        one.kind == OutputDelta::Kind::kCallArguments;

@@ -311,8 +311,9 @@ TEST(CommandLine, AnOutputThatIsNoFileIsLeftAlone) {
 
 TEST(CommandLine, SigtermRemovesTheUnfinishedFile) {
   const std::string output = TemporaryPath("stopped.gguf");
+  // In the foreground `timeout` signals once; a second signal would end the program at once.
   const Outcome outcome = Larder("synth --shape qwen3.5-35b-a3b --layers 1 -o '" + output + "'",
-                                 "timeout --preserve-status -s TERM 0.3");
+                                 "timeout --foreground --preserve-status -s TERM 0.3");
   const bool no_room = outcome.err.find(" free") != std::string::npos;
   if (outcome.exit_status == 0 || no_room) {
     std::remove(output.c_str());

@@ -79,20 +79,17 @@ class HarmonyParser final : public OutputStream {
   };
 
   bool StepHeader(bool at_end) {
-    const std::size_t end = rest().find(kMessage);
-    if (end == std::string_view::npos && rest().size() <= kMaxHeaderBytes) {
-      // Every header names a channel; text that has none is an answer without headers.
-      const std::size_t n_blanks = CountBlanks(rest());
-      const std::string_view tail = rest().substr(n_blanks);
-      const bool is_header = after_start_ || tail.empty() ||
-                             tail.find(kChannel) != std::string_view::npos ||
-                             BeginsWith(tail, kChannel, at_end) == Begins::kUnknown ||
-                             BeginsWith(tail, "to=", at_end) != Begins::kNo ||
-                             BeginsWith(tail, "assistant", at_end) != Begins::kNo;
-      if (is_header && !at_end) return false;
-      if (is_header) Skip(rest().size());
+    // Decided by the first bytes alone, so that it does not depend on how the answer was cut.
+    if (!after_start_ && !MayBeHeader(at_end)) {
       state_ = State::kText;
-      return !rest().empty();
+      return true;
+    }
+    const std::size_t end = rest().find(kMessage);
+    if (end == std::string_view::npos && rest().size() <= kMaxHeaderBytes + kMessage.size()) {
+      if (!at_end) return false;
+      Skip(rest().size());
+      state_ = State::kText;
+      return false;
     }
     if (end == std::string_view::npos || end > kMaxHeaderBytes) {
       state_ = State::kText;
@@ -101,6 +98,14 @@ class HarmonyParser final : public OutputStream {
     Open(rest().substr(0, end));
     Skip(end + kMessage.size());
     return true;
+  }
+
+  // Every header names a channel; text that has none is an answer without headers.
+  bool MayBeHeader(bool at_end) const {
+    const std::string_view tail = rest().substr(CountBlanks(rest()));
+    return tail.empty() || BeginsWith(tail, kChannel, at_end) != Begins::kNo ||
+           BeginsWith(tail, "to=", at_end) != Begins::kNo ||
+           BeginsWith(tail, "assistant", at_end) != Begins::kNo;
   }
 
   void Open(std::string_view header) {
