@@ -23,7 +23,10 @@ std::string BenchTest::Name() const {
 }
 
 BenchRunner::BenchRunner(Engine* engine, Session* session, BenchOptions options)
-    : engine_(engine), session_(session), options_(std::move(options)) {}
+    : engine_(engine),
+      session_(session),
+      options_(std::move(options)),
+      cold_(engine->plan().n_remembered == 0) {}
 
 // Random ids differ between repetitions, so that none finds its own experts waiting.
 std::vector<std::int32_t> BenchRunner::Tokens(std::int64_t first, std::int64_t n,

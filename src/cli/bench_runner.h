@@ -66,7 +66,7 @@ class BenchRunner {
   Engine* engine_;
   Session* session_;
   BenchOptions options_;
-  bool cold_ = true;
+  bool cold_;
 };
 
 /// FNV-1a, 64 bits, continued from `hash`. Source: draft-eastlake-fnv.

@@ -317,6 +317,7 @@ int RunMain(const Arguments& arguments) {
                    "  git diff | larder run -m model.gguf -p -\n"
                    "  larder run -m model.gguf --json-schema person.json -p \"Ada is 36.\"\n");
   RunFlags flags;
+  flags.engine.warm_start = "on";
   AddRunOptions(&line.app(), &flags);
   if (const auto exit_status = line.Parse(arguments)) return *exit_status;
   if (!line.Given("--prompt")) {

@@ -63,6 +63,11 @@ void AddEngineFlags(CLI::App* app, EngineFlags* flags) {
                   "read experts before their layer asks for them: auto (as far as it pays), on or "
                   "off")
       ->type_name("MODE");
+  app->add_option("--warm-start", flags->warm_start,
+                  "begin with the experts that earlier runs used most, and remember them: on or "
+                  "off; here by default " +
+                      flags->warm_start)
+      ->type_name("MODE");
 }
 
 Status CheckAtLeast(const char* option, std::int64_t value, std::int64_t least) {
@@ -92,6 +97,10 @@ Result<EngineOptions> MakeEngineOptions(const EngineFlags& flags) {
   LARDER_RETURN_IF_ERROR(CheckAtLeast("--batch", flags.batch_tokens, 0));
   LARDER_RETURN_IF_ERROR(CheckAtLeast("--experts", flags.n_used, 0));
   LARDER_RETURN_IF_ERROR(CheckAtLeast("--io-depth", flags.io_depth, 1));
+  if (flags.warm_start != "on" && flags.warm_start != "off") {
+    return InvalidArgument("--warm-start must be on or off, not '{}'", flags.warm_start);
+  }
+  options.warm_start = flags.warm_start == "on";
   if (!(flags.expert_mass > 0 && flags.expert_mass <= 1)) {
     return InvalidArgument("--expert-mass must be above 0 and at most 1, not {:g}",
                            flags.expert_mass);

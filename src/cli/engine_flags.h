@@ -26,10 +26,11 @@ struct EngineFlags {
   std::string lookahead = "auto";
   std::string kv_type = "f16";
   std::string pin = "auto";
+  std::string warm_start = "off";  // the command's own default
 };
 
 /// Adds -m --memory --ctx --threads --batch --experts --expert-mass --io --io-depth --io-throttle
-/// --lookahead --kv-type --pin.
+/// --lookahead --kv-type --pin --warm-start.
 void AddEngineFlags(CLI::App* app, EngineFlags* flags);
 
 /// Checks what was given and finds the demo model when no -m was. kInvalidArgument names the

@@ -11,6 +11,7 @@
 #include "engine/engine_impl.h"
 #include "engine/memory_plan.h"
 #include "engine/session.h"
+#include "experts/heat_file.h"
 #include "io/test_readers.h"
 
 namespace larder {
@@ -112,12 +113,13 @@ std::string EnginePlan::Describe() const {
   return fmt::format(
       "{} ({}): budget {}{}, dense {}, state {}, scratch {}, {} expert slots of {} ({:.1f} %, "
       "waste "
-      "{:.1f} %), batch {}, context {} (KV {}), reader {} ({}), {} threads, {}{}",
+      "{:.1f} %), batch {}, context {} (KV {}), reader {} ({}), {} threads, {}, warm start {}{}",
       mode, mode_reason, FormatBytes(budget_bytes), budget_given ? "" : " (chosen)",
       FormatBytes(dense_bytes), FormatBytes(state_bytes), FormatBytes(scratch_bytes), slots.n_slots,
       slots.n_records, 100 * share, 100 * slots.waste_share, max_batch, context_tokens,
       GetDTypeInfo(kv_dtype).name, reader, direct_reads ? "direct" : "page cache", n_threads,
-      IsaName(isa), lossy.empty() ? "" : "; " + lossy + ": answers are not the model's own");
+      IsaName(isa), warm_start,
+      lossy.empty() ? "" : "; " + lossy + ": answers are not the model's own");
 }
 
 namespace {
@@ -156,6 +158,7 @@ Result<std::unique_ptr<Engine>> Engine::Load(const EngineOptions& options) {
   impl->plan.isa = isa;
   LARDER_RETURN_IF_ERROR(LoadWeights(options, impl.get()));
   LARDER_RETURN_IF_ERROR(impl->CheckFiles());
+  if (options.warm_start) impl->BeginWarmStart(options.model_path);
   return std::unique_ptr<Engine>(new Engine(std::move(impl)));
 }
 
@@ -205,6 +208,32 @@ Status LoadWeights(const EngineOptions& options, Engine::Impl* impl) {
 
 }  // namespace
 
+void Engine::Impl::BeginWarmStart(const std::string& model_path) {
+  std::vector<std::int64_t> modified_ns;
+  for (const FileWatch& watch : watches) modified_ns.push_back(watch.modified_ns());
+  const ExpertBank& bank = model->layout().bank;
+  heat_identity = IdentityOf(bank, modified_ns);
+  heat_path = HeatFilePath(model_path);
+  Result<std::vector<HotExpert>> remembered =
+      ReadHeatFile(heat_path, heat_identity, static_cast<int>(bank.layers.size()), bank.n_experts);
+  plan.warm_start = "with nothing remembered";
+  if (!remembered.ok()) {
+    LogDebug("nothing remembered of earlier runs: {}", remembered.status().message());
+    return;
+  }
+  plan.n_remembered = remembered->size();
+  plan.warm_start = fmt::format("with {} experts remembered", remembered->size());
+  experts->WarmUp(*std::move(remembered));
+}
+
+void Engine::Impl::RememberHeat() {
+  if (heat_path.empty() || !CheckFiles().ok()) return;
+  const std::vector<HotExpert> heat = experts->Heat();
+  if (heat.empty()) return;
+  const Status written = WriteHeatFile(heat_path, heat_identity, heat);
+  if (!written.ok()) LogDebug("the next start will be cold: {}", written.message());
+}
+
 Status Engine::Impl::CheckFiles() {
   for (const FileWatch& watch : watches) {
     if (file_status.ok()) file_status = watch.Check();
@@ -213,7 +242,10 @@ Status Engine::Impl::CheckFiles() {
 }
 
 Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-Engine::~Engine() { LARDER_CHECK(!impl_->session_alive); }
+Engine::~Engine() {
+  LARDER_CHECK(!impl_->session_alive);
+  impl_->RememberHeat();
+}
 
 const EnginePlan& Engine::plan() const { return impl_->plan; }
 const ModelShape& Engine::shape() const { return impl_->model->shape(); }

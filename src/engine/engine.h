@@ -39,6 +39,9 @@ struct EngineOptions {
   /// Tests fix it: the process grows from run to run, and the number of slots with it.
   std::optional<std::uint64_t> process_bytes;
   LookaheadMode lookahead = LookaheadMode::kAuto;
+  /// Begin with what earlier runs of this model used most, and remember it for the next: a small
+  /// file in the user's cache folder. Never changes an answer.
+  bool warm_start = false;
   /// Called while loading with bytes done and in all.
   std::function<void(std::uint64_t done_bytes, std::uint64_t total_bytes)> on_progress;
   /// Wraps the reader, for fault injection in tests.
@@ -64,6 +67,8 @@ struct EnginePlan {
   std::string mode;  // "everything fits", "nearly fits", "streams"
   std::string mode_reason;
   std::string lossy;  // what changes the answer, as asked for; empty: the model's own answer
+  std::string warm_start = "off";  // or how many experts were remembered
+  std::size_t n_remembered = 0;
   std::string reader;
   int n_threads = 0;
   Isa isa = Isa::kScalar;

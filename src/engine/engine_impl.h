@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "base/thread_pool.h"
@@ -34,8 +35,14 @@ struct Engine::Impl {
   ExpertTimeline* timeline = nullptr;
   PhaseTimes times;
   bool session_alive = false;
+  std::string heat_path;  // empty: nothing is remembered
+  std::uint64_t heat_identity = 0;
   std::vector<FileWatch> watches;
   Status file_status;  // what CheckFiles found; a file does not become right again
+
+  /// Reads what earlier runs used, and lets the store begin with it; and remembers it at the end.
+  void BeginWarmStart(const std::string& model_path);
+  void RememberHeat();
 
   /// kIoError once a file of the model has changed since it was opened.
   Status CheckFiles();

@@ -10,9 +10,13 @@ namespace larder {
 Session::Session(Engine::Impl* engine, SessionState state)
     : engine_(engine), state_(std::move(state)) {
   engine_->session_alive = true;
+  engine_->experts->SetCancelFlag(&cancelled_);
 }
 
-Session::~Session() { engine_->session_alive = false; }
+Session::~Session() {
+  engine_->experts->SetCancelFlag(nullptr);
+  engine_->session_alive = false;
+}
 
 std::int64_t Session::n_tokens() const { return state_.n_tokens(); }
 std::int64_t Session::capacity() const { return state_.capacity(); }

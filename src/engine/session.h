@@ -34,7 +34,8 @@ class Session {
   std::int64_t n_tokens() const;
   std::int64_t capacity() const;
 
-  /// Makes a running Append stop within one layer's time; callable from a signal handler.
+  /// Makes a running Append stop within one layer's time, and not later when it waits for the disk;
+  /// callable from a signal handler.
   void Cancel() { cancelled_.store(true, std::memory_order_relaxed); }
 
   /// Back to an empty timeline.

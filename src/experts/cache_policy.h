@@ -28,6 +28,10 @@ class CachePolicy {
   }
   /// `experts` of `layer` will probably be in its next request.
   virtual void Expected(int /*layer*/, std::span<const std::int32_t> /*experts*/) {}
+  /// Heat of an expert, resident or not; 0 where the policy keeps none. What is set goes on as if
+  /// it had come from requests.
+  virtual float HeatOf(int /*layer*/, int /*expert*/) const { return 0; }
+  virtual void SetHeat(int /*layer*/, int /*expert*/, float /*heat*/) {}
   /// `slot` now holds (or is being filled with) expert `expert` of `layer`, in place of what the
   /// policy thought it held, if anything (a read into it failed).
   virtual void Admitted(int slot, int layer, int expert) = 0;

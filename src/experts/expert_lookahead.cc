@@ -139,14 +139,17 @@ void ExpertStore::Impl::DropAdvice() {
 }
 
 void ExpertStore::Impl::Poll() {
-  if (is_broken || (reads.n_open() == 0 && advice.layer < 0)) return;
+  if (is_broken || (reads.n_open() == 0 && advice.layer < 0 && warm_start.empty())) return;
   const bool is_requested = n_pending() > 0;
   Status status = reads.Reap(false, &outcomes);
   is_broken = !status.ok();
   const Status settled = Settle();
   if (status.ok()) status = settled;
   if (status.ok() && HasWaiting()) status = FillSlots();
-  if (status.ok()) return PumpAhead();
+  if (status.ok()) {
+    PumpAhead();
+    return PumpWarmStart();
+  }
   if (is_requested) deferred_failure = std::move(status);
 }
 

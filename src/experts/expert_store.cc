@@ -15,6 +15,9 @@
 namespace larder {
 namespace {
 
+// How soon a waiting request sees that it was cancelled.
+constexpr std::int64_t kCancelPollUs = 20'000;
+
 Status CheckSlab(const ExpertBank& bank, std::size_t layer, const SlabLayout& slab) {
   const auto n_experts = static_cast<std::uint64_t>(bank.n_experts);
   if (slab.file_index < 0 || slab.file_index >= bank.directory->n_files()) {
@@ -264,9 +267,10 @@ Status ExpertStore::Impl::Advance() {
   while (n_handed_out == ready.size()) {
     // A slot that was being read ahead may have come free.
     LARDER_RETURN_IF_ERROR(FillSlots());
+    if (IsCancelled()) return Cancelled("stopped");
     // Else the caller holds handles of every slot: nothing could ever become ready.
     LARDER_CHECK(reads.n_open() > 0);
-    LARDER_RETURN_IF_ERROR(reads.Reap(true, &outcomes));
+    LARDER_RETURN_IF_ERROR(reads.Reap(true, &outcomes, cancelled == nullptr ? -1 : kCancelPollUs));
     LARDER_RETURN_IF_ERROR(Settle());
   }
   stats.stall_us += NowUs() - start_us;
@@ -280,6 +284,24 @@ void ExpertStore::Impl::End() {
     is_broken = is_broken || !reads.Abandon(&outcomes).ok();
     static_cast<void>(Settle());  // given up on purpose
     SlotPool& pool = PoolOf(request_layer);
+    while (n_handed_out < ready.size()) --pool.At(ready[n_handed_out++]).n_pins;
+    deferred_failure = Status::Ok();
+  }
+  ready.clear();
+  waiting.clear();
+  n_handed_out = n_admitted = n_loading = 0;
+}
+
+// Ends the request without waiting: what it was reading goes on as a read ahead does.
+void ExpertStore::Impl::Leave() {
+  if (n_pending() > 0) {
+    DropAdvice();
+    SlotPool& pool = PoolOf(request_layer);
+    for (ExpertSlot& slot : pool.slots) {
+      if (slot.expert < 0 || slot.is_ready || slot.n_pins == 0) continue;
+      slot.n_pins = 0;
+      n_ahead_open += slot.n_reads_open;
+    }
     while (n_handed_out < ready.size()) --pool.At(ready[n_handed_out++]).n_pins;
     deferred_failure = Status::Ok();
   }
@@ -358,7 +380,7 @@ void ExpertStore::Impl::Take(int expert) {
     return;
   }
   ExpertSlot& state = pool.At(slot);
-  if (state.is_ahead) {
+  if (state.is_ahead || !state.is_ready) {
     ++stats.n_misses;
     ++stats.n_read_ahead;
     state.is_ahead = false;
@@ -409,11 +431,20 @@ Status ExpertStore::Next(std::size_t max_experts, std::vector<ExpertHandle>* out
   Impl& impl = *impl_;
   LARDER_CHECK(max_experts > 0);
   if (impl.n_pending() == 0) return Status::Ok();
+  if (impl.IsCancelled()) {
+    impl.Leave();
+    return Cancelled("stopped");
+  }
   if (impl.HasWaiting() || impl.n_loading > 0 || !impl.deferred_failure.ok()) {
     const Status status = impl.Advance();
+    if (status.code() == StatusCode::kCancelled) {
+      impl.Leave();
+      return status;
+    }
     if (!status.ok()) return impl.Fail(status);
   }
   impl.PumpAhead();
+  impl.PumpWarmStart();
   if (impl.HasWaiting()) max_experts = std::min(max_experts, MaxWave(impl.request_layer));
   const int pool = impl.Layer(impl.request_layer).pool;
   for (; max_experts > 0 && impl.n_handed_out < impl.ready.size(); --max_experts) {
@@ -433,7 +464,11 @@ std::size_t ExpertStore::MaxWave(int layer) const {
   return std::max<std::size_t>(1, impl_->PoolOf(layer).slots.size() / 2);
 }
 
-void ExpertStore::Cancel() { impl_->End(); }
+void ExpertStore::Cancel() { impl_->Leave(); }
+
+void ExpertStore::SetCancelFlag(const std::atomic<bool>* cancelled) {
+  impl_->cancelled = cancelled;
+}
 
 void ExpertStore::SetTimeline(ExpertTimeline* timeline) { impl_->timeline = timeline; }
 

@@ -3,6 +3,7 @@
 // larger than the slots. One engine thread calls it; reads run in the AsyncReader.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -15,6 +16,7 @@
 #include "experts/cache_policy.h"
 #include "experts/expert_bank.h"
 #include "experts/expert_timeline.h"
+#include "experts/heat_file.h"
 #include "experts/lookahead_throttle.h"
 #include "io/async_reader.h"
 
@@ -49,6 +51,7 @@ struct ExpertStats {
   std::uint64_t n_misses = 0;      // requested and read for it, now or ahead
   std::uint64_t n_read_ahead = 0;  // of the misses, whose reads had begun before the request
   std::uint64_t n_requests = 0;
+  std::uint64_t n_warm_started = 0;   // read because earlier runs used them
   std::uint64_t bytes_read = 0;       // of the disk, alignment included
   std::uint64_t bytes_requested = 0;  // of expert records asked for, resident or not
   std::uint64_t n_reads = 0;
@@ -129,6 +132,12 @@ class ExpertStore {
   /// then is given up. Follows a WantsAdvice that was true.
   void Advise(int layer, std::span<const std::int32_t> experts);
   void SetLookahead(LookaheadMode mode);
+  /// What earlier runs used most: the policy takes over the heats, and the hottest are read into
+  /// slots that are empty, a few at a time, whenever no request has a read open. Not while a
+  /// request is under way.
+  void WarmUp(std::vector<HotExpert> experts);
+  /// What was used so far, hottest first, resident or not.
+  std::vector<HotExpert> Heat() const;
   /// Looks after reads in flight, without waiting: for callers that compute for long.
   void Poll();
   /// Waits until no read is in flight, so that others may use the reader. Fails only when the
@@ -153,8 +162,11 @@ class ExpertStore {
   /// Records what happens to requests and reads from now on; nullptr ends it. Outlives its use.
   void SetTimeline(ExpertTimeline* timeline);
 
-  /// Gives up the current request: waits for its reads in flight.
+  /// Gives up the current request without waiting: its reads in flight end in the background.
   void Cancel();
+  /// While *cancelled is true, Next gives up the request and returns kCancelled, also when it waits
+  /// for the disk. null: never. Outlives its use.
+  void SetCancelFlag(const std::atomic<bool>* cancelled);
 
   const SlotPlan& plan() const;
   const ExpertStats& stats() const;

@@ -109,10 +109,17 @@ struct ExpertStore::Impl {
   Status Advance();
   void End();
   Status Fail(Status why);
+  void Leave();
+  bool IsCancelled() const {
+    return cancelled != nullptr && cancelled->load(std::memory_order_relaxed);
+  }
   ExpertWeights Weights(int slot) const;
   void Note(TimelineKind kind, int layer, int expert) {
     if (timeline != nullptr) timeline->Add(kind, layer, expert);
   }
+
+  // expert_warm_start.cc: reads of what earlier runs used.
+  void PumpWarmStart();
 
   // expert_lookahead.cc: reads ahead of their request.
   void Advise(int layer, std::span<const std::int32_t> experts);
@@ -143,6 +150,11 @@ struct ExpertStore::Impl {
   std::size_t n_loading = 0;          // slots
   Status deferred_failure;            // of a read that Poll saw fail
   std::vector<ReadOutcome> outcomes;  // scratch
+
+  const std::atomic<bool>* cancelled = nullptr;
+
+  std::vector<HotExpert> warm_start;  // hottest first; the first n_warm_begun were looked at
+  std::size_t n_warm_begun = 0;
 
   LookaheadThrottle throttle;
   Advice advice;

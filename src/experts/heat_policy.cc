@@ -1,5 +1,6 @@
 // The policy of the expert store. Warmth changes only with a request of the layer, so each layer
 // remembers its weakest slot until then, and a victim is the weakest of the layers' weakest.
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -11,6 +12,7 @@ namespace {
 
 // Warmth is heat, plus this while the expert is recent. Heat stays below 1 / (1 - 2^(-1/50)) < 73.
 constexpr float kRecent = 128;
+constexpr float kMostHeat = 73;
 static_assert(kHeatHalfLife < 0.69 * kRecent);
 
 class HeatPolicy final : public CachePolicy {
@@ -49,6 +51,19 @@ class HeatPolicy final : public CachePolicy {
       float& warmth = layer.warmth[static_cast<std::size_t>(expert)];
       if (warmth < kRecent) warmth += kRecent;
     }
+    layer.weakest = kUnknown;
+  }
+
+  float HeatOf(int layer, int expert) const override {
+    const float warmth =
+        layers_[static_cast<std::size_t>(layer)].warmth[static_cast<std::size_t>(expert)];
+    return warmth >= kRecent ? warmth - kRecent : warmth;
+  }
+
+  void SetHeat(int layer_index, int expert, float heat) override {
+    Layer& layer = LayerAt(layer_index);
+    float& warmth = layer.warmth[static_cast<std::size_t>(expert)];
+    warmth = std::min(heat, kMostHeat) + (warmth >= kRecent ? kRecent : 0);
     layer.weakest = kUnknown;
   }
 

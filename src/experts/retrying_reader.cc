@@ -135,11 +135,17 @@ std::int64_t RetryingReader::TimeoutUs(bool wait) const {
   return std::max<std::int64_t>(1, due_us - NowUs());
 }
 
-Status RetryingReader::Reap(bool wait, std::vector<ReadOutcome>* outcomes) {
+Status RetryingReader::Reap(bool wait, std::vector<ReadOutcome>* outcomes, std::int64_t limit_us) {
   const std::size_t n_before = outcomes->size();
+  const std::int64_t end_us = limit_us < 0 ? 0 : NowUs() + limit_us;
   do {
     LARDER_RETURN_IF_ERROR(Submit());
-    const std::int64_t timeout_us = TimeoutUs(wait);
+    std::int64_t timeout_us = TimeoutUs(wait);
+    if (wait && limit_us >= 0) {
+      const std::int64_t left_us = end_us - NowUs();
+      if (left_us <= 0) return Status::Ok();
+      timeout_us = timeout_us < 0 ? left_us : std::min(timeout_us, left_us);
+    }
     if (n_in_flight_ > 0) {
       LARDER_RETURN_IF_ERROR(ReapOnce(timeout_us, true, outcomes));
     } else if (wait && !delayed_.empty()) {

@@ -51,8 +51,9 @@ class RetryingReader {
   /// call. Fails only when the reader is broken; the reads are then dropped by Abandon.
   Status Submit();
   /// Appends what finished or failed for good. With `wait`, waits until there is at least one, as
-  /// long as any read is open. Fails only when the reader is broken.
-  Status Reap(bool wait, std::vector<ReadOutcome>* outcomes);
+  /// long as any read is open, and not longer than `limit_us` (negative: for as long as it takes).
+  /// Fails only when the reader is broken.
+  Status Reap(bool wait, std::vector<ReadOutcome>* outcomes, std::int64_t limit_us = -1);
   /// Drops what is queued or waits for a retry, and waits for what is in flight, without retries.
   /// Every open read gets its outcome. Fails only when the reader is broken: then reads may still
   /// be in flight.

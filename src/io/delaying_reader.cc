@@ -45,7 +45,7 @@ Result<std::size_t> DelayingReader::Reap(std::span<ReadCompletion> out, std::int
     if (!held_.empty() && held_.begin()->first <= now_us) break;
     std::int64_t wait_us = timeout_us < 0 ? -1 : deadline_us - now_us;
     if (timeout_us >= 0 && wait_us <= 0) break;
-    if (timeout_us < 0 && OnlyNeverLeft()) {
+    if (timeout_us != 0 && OnlyNeverLeft()) {
       out[0] = held_.begin()->second;
       held_.erase(held_.begin());
       return std::size_t{1};

@@ -23,7 +23,7 @@ class DelayingReader : public AsyncReader {
   std::size_t n_in_flight() const override { return reads_.size() + held_.size(); }
 
  protected:
-  /// For Decide: handed out when the caller waits without a limit and nothing else is in flight.
+  /// For Decide: handed out when the caller waits and nothing else is in flight.
   static constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
 
   const AsyncReader& inner() const { return *inner_; }

@@ -20,7 +20,7 @@ enum class FaultKind {
 };
 
 /// A delay longer than anything else takes, at no cost in time: the read completes only when its
-/// caller waits without a limit and no other read is left.
+/// caller waits and no other read is left.
 inline constexpr std::int64_t kUntilNothingElse = std::numeric_limits<std::int64_t>::max();
 
 struct Fault {

@@ -7,6 +7,8 @@ BUILD=${BUILD:-$ROOT/build}
 SCRATCH=${SCRATCH:-$BUILD/acceptance}
 LARDER=${LARDER:-$BUILD/larder}
 TESTDATA=${TESTDATA:-$ROOT/../shared/testdata}
+# What runs remember stays out of the user's own cache folder.
+export XDG_CACHE_HOME=$SCRATCH/cache
 mkdir -p "$SCRATCH"
 
 VERDICT=0
