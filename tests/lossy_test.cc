@@ -141,6 +141,23 @@ TEST_F(Lossy, CutsTheRoutersOwnWeights) {
   EXPECT_EQ(cut.first_weights[3], 0);
 }
 
+TEST_F(Lossy, TheLookaheadGuessesNoMoreThanIsKept) {
+  // One expert per token and layer is kept, so no guess may name two.
+  options_.expert_mass = 1e-6;
+  options_.lookahead = LookaheadMode::kOn;
+  options_.max_batch = 1;
+  options_.memory_budget_bytes = NamedSmallestBudget(options_) + (std::uint64_t{1} << 20);
+  const auto engine = Engine::Load(options_);
+  ASSERT_TRUE(engine.ok()) << engine.status().message();
+  const auto logits = AllLogits(**engine, tokens_);
+  ASSERT_TRUE(logits.ok()) << logits.status().message();
+  const ExpertStats& stats = (*engine)->expert_stats();
+  EXPECT_GT(stats.n_guess_requests, tokens_.size());
+  EXPECT_EQ(stats.n_guess_wanted, stats.n_guess_requests);
+  EXPECT_GT(stats.n_ahead_begun, 0u);
+  EXPECT_LE(stats.n_ahead_begun + stats.n_ahead_throttled, stats.n_guess_requests);
+}
+
 TEST_F(Lossy, ImpossibleSharesAreRefused) {
   for (const double mass : {0.0, -0.5, 1.01, std::nan("")}) {
     EngineOptions options = options_;

@@ -36,12 +36,13 @@ bool RoutingReplay::Choose(int layer, std::int64_t position, std::span<std::int3
   return true;
 }
 
-void RoutingReplay::Guess(int layer, std::int64_t position, std::span<std::int32_t> ids) {
+bool RoutingReplay::Guess(int layer, std::int64_t position, std::span<std::int32_t> ids) {
   const auto found = waiting_.find(position);
   // Layer 0 is guessed at before anything else is known of the token.
   const bool is_drawn = found != waiting_.end() && (layer > 0 || !found->second.has_begun);
   const Token& token = is_drawn ? found->second : Draw(position);
   guesser_.Guess(ExpertsOf(token, layer, ids.size()), ids);
+  return true;
 }
 
 bool RoutingCounter::Choose(int layer, std::int64_t, std::span<std::int32_t> ids) {

@@ -22,7 +22,7 @@ class RoutingReplay final : public RoutingSource {
       : sequence_(sequence), n_layers_(n_layers), guesser_(std::move(guesser)) {}
 
   bool Choose(int layer, std::int64_t position, std::span<std::int32_t> ids) override;
-  void Guess(int layer, std::int64_t position, std::span<std::int32_t> ids) override;
+  bool Guess(int layer, std::int64_t position, std::span<std::int32_t> ids) override;
 
  private:
   struct Token {

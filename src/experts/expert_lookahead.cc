@@ -183,7 +183,8 @@ Status ExpertStore::Drain() {
   LARDER_CHECK(impl.n_pending() == 0);
   impl.DropAdvice();
   while (impl.reads.n_open() > 0 && !impl.is_broken) {
-    const Status status = impl.reads.Reap(true, &impl.outcomes);
+    if (impl.IsCancelled()) return Cancelled("stopped");
+    const Status status = impl.reads.Reap(true, &impl.outcomes, impl.WaitLimitUs());
     static_cast<void>(impl.Settle());
     if (!status.ok()) {
       impl.is_broken = true;

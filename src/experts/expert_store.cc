@@ -15,9 +15,6 @@
 namespace larder {
 namespace {
 
-// How soon a waiting request sees that it was cancelled.
-constexpr std::int64_t kCancelPollUs = 20'000;
-
 Status CheckSlab(const ExpertBank& bank, std::size_t layer, const SlabLayout& slab) {
   const auto n_experts = static_cast<std::uint64_t>(bank.n_experts);
   if (slab.file_index < 0 || slab.file_index >= bank.directory->n_files()) {
@@ -270,7 +267,7 @@ Status ExpertStore::Impl::Advance() {
     if (IsCancelled()) return Cancelled("stopped");
     // Else the caller holds handles of every slot: nothing could ever become ready.
     LARDER_CHECK(reads.n_open() > 0);
-    LARDER_RETURN_IF_ERROR(reads.Reap(true, &outcomes, cancelled == nullptr ? -1 : kCancelPollUs));
+    LARDER_RETURN_IF_ERROR(reads.Reap(true, &outcomes, WaitLimitUs()));
     LARDER_RETURN_IF_ERROR(Settle());
   }
   stats.stall_us += NowUs() - start_us;

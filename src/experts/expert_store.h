@@ -141,7 +141,7 @@ class ExpertStore {
   /// Looks after reads in flight, without waiting: for callers that compute for long.
   void Poll();
   /// Waits until no read is in flight, so that others may use the reader. Fails only when the
-  /// reader is broken. Not while a request is under way.
+  /// reader is broken, or with kCancelled. Not while a request is under way.
   Status Drain();
 
   /// Experts of the request not yet handed out.
@@ -164,8 +164,8 @@ class ExpertStore {
 
   /// Gives up the current request without waiting: its reads in flight end in the background.
   void Cancel();
-  /// While *cancelled is true, Next gives up the request and returns kCancelled, also when it waits
-  /// for the disk. null: never. Outlives its use.
+  /// While *cancelled is true, Next gives up the request and returns kCancelled, and so does Drain,
+  /// also when they wait for the disk. null: never. Outlives its use.
   void SetCancelFlag(const std::atomic<bool>* cancelled);
 
   const SlotPlan& plan() const;

@@ -2,6 +2,7 @@
 // the AsyncReader works elsewhere, and it writes into slots that are loading and nowhere else.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -76,6 +77,9 @@ struct Advice {
   int partial_slot = -1;                  // whose slabs are not all begun
 };
 
+// How soon one who waits for the disk sees that it was cancelled.
+inline constexpr std::int64_t kCancelPollUs = 20'000;
+
 struct ExpertStore::Impl {
   Impl(const ExpertBank* bank_in, AsyncReader* reader, const ExpertStoreOptions& options_in)
       : options(options_in),
@@ -113,6 +117,7 @@ struct ExpertStore::Impl {
   bool IsCancelled() const {
     return cancelled != nullptr && cancelled->load(std::memory_order_relaxed);
   }
+  std::int64_t WaitLimitUs() const { return cancelled == nullptr ? -1 : kCancelPollUs; }
   ExpertWeights Weights(int slot) const;
   void Note(TimelineKind kind, int layer, int expert) {
     if (timeline != nullptr) timeline->Add(kind, layer, expert);

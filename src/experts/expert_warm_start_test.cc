@@ -154,5 +154,26 @@ TEST(Cancel, ReturnsBeforeTheReadsAreDoneAndTheNextRequestIsRight) {
   }
 }
 
+// What a given-up request was reading is still awaited by Drain, which can be given up as well.
+TEST(Cancel, DrainReturnsTooAndCanBeRepeated) {
+  const TestBank bank(BankShape{});
+  ShufflingReader reader(5);
+  const auto store = MakeStore(bank, &reader, 2);
+  std::atomic<bool> cancelled{false};
+  store->SetCancelFlag(&cancelled);
+  const std::vector<std::int32_t> wanted = {1, 6};
+  ASSERT_TRUE(store->Request(2, wanted).ok());
+  store->Cancel();
+  ASSERT_GT(reader.n_in_flight(), 0u);
+  cancelled = true;
+  EXPECT_EQ(store->Drain().code(), StatusCode::kCancelled);
+  EXPECT_GT(reader.n_in_flight(), 0u);
+  cancelled = false;
+  ASSERT_TRUE(store->Drain().ok());
+  EXPECT_EQ(reader.n_in_flight(), 0u);
+  for (const int expert : wanted) EXPECT_TRUE(store->IsResident(2, expert));
+  store->SetCancelFlag(nullptr);
+}
+
 }  // namespace
 }  // namespace larder

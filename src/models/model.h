@@ -85,7 +85,9 @@ class RoutingSource {
                       const ExpertStore& /*store*/) {}
   /// The same for the lookahead's guess at what Choose will give, most likely first; called before
   /// it, or not at all.
-  virtual void Guess(int /*layer*/, std::int64_t /*position*/, std::span<std::int32_t> /*ids*/) {}
+  virtual bool Guess(int /*layer*/, std::int64_t /*position*/, std::span<std::int32_t> /*ids*/) {
+    return false;
+  }
 };
 
 /// What Forward works with; all outlive the call.

@@ -132,6 +132,21 @@ std::size_t WaveOf(const MoeShape& shape, std::int64_t n_tokens) {
   return n_tokens == 1 ? 4 : static_cast<std::size_t>(std::max(shape.n_used, 8));
 }
 
+// Moves the guesses that --expert-mass will keep to the front, in their order; returns their end.
+std::int32_t* KeepMass(const ForwardContext& context, const MoeShape& shape, std::int64_t n_tokens,
+                       const MoeScratch& scratch) {
+  std::int32_t* end = scratch.guess_ids;
+  for (std::int64_t t = 0; t < n_tokens; ++t) {
+    const std::span<float> weights(scratch.guess_weights + t * shape.n_used,
+                                   static_cast<std::size_t>(shape.n_used));
+    CutToMass(context.expert_mass, weights);
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+      if (weights[i] != 0) *end++ = scratch.guess_ids[t * shape.n_used + static_cast<int>(i)];
+    }
+  }
+  return end;
+}
+
 }  // namespace
 
 void GuessExperts(const ForwardContext& context, const MoeShape& shape, const GuessedLayer& guessed,
@@ -150,9 +165,12 @@ void GuessExperts(const ForwardContext& context, const MoeShape& shape, const Gu
   if (context.routing != nullptr) {
     for (std::int64_t t = 0; t < n; ++t) {
       std::int32_t* ids = scratch.guess_ids + t * shape.n_used;
-      context.routing->Guess(guessed.layer, first_position + t, {ids, n_used});
+      if (!context.routing->Guess(guessed.layer, first_position + t, {ids, n_used})) continue;
+      std::fill_n(scratch.guess_weights + t * shape.n_used, n_used,
+                  1.0f / static_cast<float>(shape.n_used));
     }
   }
+  if (LeavesOut(context)) end = KeepMass(context, shape, n, scratch);
   if (n > 1) {
     std::sort(scratch.guess_ids, end);
     end = std::unique(scratch.guess_ids, end);

@@ -59,8 +59,9 @@ struct GuessedLayer {
 };
 
 /// Applies the router of `guessed` to the residual stream of a layer before it, and advises the
-/// expert store of the outcome: one token's best first, those of many in file order. Does nothing
-/// when the store wants no advice. x [n_tokens, d_model]; uses scratch that RunMoe needs only once
+/// expert store of the outcome: one token's best first, those of many in file order; with
+/// ForwardContext::expert_mass below 1 only those it would keep. Does nothing when the store wants
+/// no advice. x [n_tokens, d_model]; uses scratch that RunMoe needs only once
 /// experts are computed.
 void GuessExperts(const ForwardContext& context, const MoeShape& shape, const GuessedLayer& guessed,
                   std::int64_t first_position, ConstMatrix x, const MoeScratch& scratch);
