@@ -1,9 +1,13 @@
 // Streaming never changes the answer: the same bits for every budget, thread count, batch size,
-// reader, lookahead and instruction set's own run.
+// reader, lookahead, warm start and instruction set's own run.
 #include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
 
 #include "engine/memory_plan.h"
 #include "helpers/golden.h"
+#include "helpers/tiny_model.h"
 
 namespace larder {
 namespace {
@@ -19,7 +23,16 @@ std::uint64_t BudgetFor(const EngineOptions& options, std::uint64_t all_slots_by
 
 bool UringWorks() { return MakeAsyncReader({IoMode::kUring, 4}).ok(); }
 
-class Exactness : public testing::TestWithParam<std::string> {};
+class Exactness : public testing::TestWithParam<std::string> {
+ protected:
+  // What a run remembers for the next one is this test's own.
+  void SetUp() override { setenv("XDG_CACHE_HOME", cache_.c_str(), 1); }
+  void TearDown() override {
+    unsetenv("XDG_CACHE_HOME");
+    std::filesystem::remove_all(cache_);
+  }
+  const std::string cache_ = TemporaryPath("exactness-cache");
+};
 
 TEST_P(Exactness, SameBitsForEverySetting) {
   GoldenModel model = LoadGoldenModel(GetParam());
@@ -44,6 +57,7 @@ TEST_P(Exactness, SameBitsForEverySetting) {
   int n_runs = 0;
   double hit_rate_of_smallest = 1;
   std::uint64_t n_read_ahead = 0;
+  std::uint64_t n_warm_started = 0;
   for (const double slot_share : {0.0, 0.1, 0.25, 0.5, 1.5}) {
     for (const int n_threads : {1, 2, 4}) {
       for (const std::int64_t batch : {1, 7, 64}) {
@@ -53,6 +67,7 @@ TEST_P(Exactness, SameBitsForEverySetting) {
           options.max_batch = batch;
           options.io_mode = io_mode;
           options.lookahead = static_cast<LookaheadMode>((n_runs + n_runs / 6) % 3);
+          options.warm_start = (n_runs + n_runs / 18) % 2 == 1;
           options.memory_budget_bytes = BudgetFor(options, all_slots_bytes, slot_share);
           const auto engine = Engine::Load(options);
           ASSERT_TRUE(engine.ok()) << engine.status().message();
@@ -60,6 +75,7 @@ TEST_P(Exactness, SameBitsForEverySetting) {
           ASSERT_TRUE(logits.ok()) << logits.status().message();
           n_differing += CountDifferingFloats(*reference, *logits);
           n_read_ahead += (*engine)->expert_stats().n_read_ahead;
+          n_warm_started += (*engine)->expert_stats().n_warm_started;
           ++n_runs;
           if (slot_share == 0 && batch == 1) {
             const ExpertStats& stats = (*engine)->expert_stats();
@@ -77,8 +93,10 @@ TEST_P(Exactness, SameBitsForEverySetting) {
   PrintFigure("differing-floats-" + model.name, static_cast<double>(n_differing), "==", 0);
   PrintFigure("hit-rate-of-smallest-" + model.name, hit_rate_of_smallest, "<", 0.5);
   PrintFigure("experts-read-ahead-" + model.name, static_cast<double>(n_read_ahead), ">=", 1);
+  PrintFigure("experts-warm-started-" + model.name, static_cast<double>(n_warm_started), ">=", 1);
   EXPECT_EQ(n_differing, 0u);
   EXPECT_GT(n_read_ahead, 0u);
+  EXPECT_GT(n_warm_started, 0u);
   EXPECT_LT(hit_rate_of_smallest, 0.5);
 }
 

@@ -168,13 +168,13 @@ Status WriteHeatFile(const std::string& path, std::uint64_t identity,
   };
   std::error_code error;
   std::filesystem::create_directories(std::filesystem::path(path).parent_path(), error);
-  // A name of its own: two Larders may end at the same moment.
+  // A name of its own: two Larders may end at the same moment. What a crash tears is not believed.
   std::string temporary = path + ".XXXXXX";
   const int fd = mkstemp(temporary.data());
   if (fd < 0) return failed();
   const std::string text = EncodeHeat(identity, experts);
   const bool is_written =
-      write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && fsync(fd) == 0;
+      write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
   const bool is_closed = close(fd) == 0;
   if (is_written && is_closed && std::rename(temporary.c_str(), path.c_str()) == 0) {
     return Status::Ok();

@@ -1,10 +1,29 @@
 #!/usr/bin/env bash
 # Lookahead pays or stays out of the way: a 20 GB model in 8 GiB, pairs of answers with lookahead and
 # without by turns, in EASY, MID and HARD at recall 0.75, at full speed and with the disk throttled to
-# 0.5 GB/s. PAIRS, TOKENS and WORKLOADS shorten it.
+# 0.5 GB/s. With the demo model's own router and a text as its tokens, recall and gain are printed.
+# PAIRS, TOKENS and WORKLOADS shorten it.
 # speed: slow
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/big.sh"
+
+# The demo model, with slots for about a third of its experts.
+demo=$ROOT/models/demo/larder-demo.gguf
+if [[ -f "$demo" ]]; then
+  ids=$SCRATCH/demo-tokens.txt
+  "$LARDER" tokenize -m "$demo" - <"$ROOT/README.md" | tr -s ' \n' '\n\n' | head -n 512 >"$ids"
+  smallest=$(numfmt --from=iec "$(smallest_budget "$demo" --tokens 1)")
+  report=$SCRATCH/lookahead-demo.json
+  "$LARDER" bench -m "$demo" --memory $((smallest + 2 * 1048576)) -p 0 -n 256 -r 3 --tokens "$ids" -o json >"$report"
+  slots=$(sed -n 's/.*expert slots of [0-9]* (\([0-9.]*\) %.*/\1/p' "$report" | head -1)
+  recall=$(json_number "$report" recall)
+  "$LARDER" bench -m "$demo" --memory $((smallest + 2 * 1048576)) -p 0 -n 256 --pairs "${PAIRS:-10}" --tokens "$ids" \
+    -o json >"$report"
+  echo "demo model's own router, $slots % of the experts in slots: recall $recall, lookahead against none" \
+    "$(json_number "$report" lookahead_ratio_median) times"
+  verdict "demo model, recall of the next layer's router on this layer's state" "$recall" '>' 0
+fi
+
 need_big
 make_group 8912056320
 
