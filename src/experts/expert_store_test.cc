@@ -215,7 +215,10 @@ TEST(ExpertStore, CancelledMidwayItStaysConsistent) {
       }
       store->Cancel();
       ASSERT_EQ(store->n_pending(), 0u);
-      ASSERT_EQ(reader.n_in_flight(), 0u);
+      if (random.NextBelow(2) == 0) {  // else its reads go on during the next request
+        ASSERT_TRUE(store->Drain().ok());
+        ASSERT_EQ(reader.n_in_flight(), 0u);
+      }
       for (const ExpertHandle& handle : held) ASSERT_TRUE(bank.Matches(layer, handle));
       held.clear();
       ASSERT_TRUE(RunRequest(*store, bank, layer, SomeExperts(random, 8, 8), 3, random).ok());

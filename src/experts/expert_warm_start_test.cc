@@ -117,7 +117,11 @@ TEST(WarmStart, HeatGoesRound) {
   PollUntilIdle(*other, other_reader);
   const std::vector<HotExpert> same = other->Heat();
   ASSERT_EQ(same.size(), heat.size());
-  for (std::size_t i = 0; i < heat.size(); ++i) EXPECT_EQ(same[i].heat, heat[i].heat);
+  for (std::size_t i = 0; i < heat.size(); ++i) {
+    EXPECT_EQ(same[i].layer, heat[i].layer);
+    EXPECT_EQ(same[i].expert, heat[i].expert);
+    EXPECT_NEAR(same[i].heat, heat[i].heat, 1e-4);
+  }
 }
 
 TEST(Cancel, ReturnsBeforeTheReadsAreDoneAndTheNextRequestIsRight) {
