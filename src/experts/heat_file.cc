@@ -173,8 +173,7 @@ Status WriteHeatFile(const std::string& path, std::uint64_t identity,
   const int fd = mkstemp(temporary.data());
   if (fd < 0) return failed();
   const std::string text = EncodeHeat(identity, experts);
-  const bool is_written =
-      write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+  const bool is_written = write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
   const bool is_closed = close(fd) == 0;
   if (is_written && is_closed && std::rename(temporary.c_str(), path.c_str()) == 0) {
     return Status::Ok();
