@@ -24,6 +24,8 @@ const char* StatusCodeName(StatusCode code) {
       return "I/O error";
     case StatusCode::kCancelled:
       return "cancelled";
+    case StatusCode::kUnavailable:
+      return "unavailable";
     case StatusCode::kInternal:
       return "internal error";
   }

@@ -21,6 +21,7 @@ enum class StatusCode {
   kOutOfMemory,      // does not fit the memory budget
   kIoError,          // the disk or the kernel failed
   kCancelled,
+  kUnavailable,  // busy now; the same may work later
   kInternal,
 };
 
@@ -72,6 +73,10 @@ Status IoError(fmt::format_string<Args...> format, Args&&... args) {
 template <typename... Args>
 Status Cancelled(fmt::format_string<Args...> format, Args&&... args) {
   return Status(StatusCode::kCancelled, fmt::format(format, std::forward<Args>(args)...));
+}
+template <typename... Args>
+Status Unavailable(fmt::format_string<Args...> format, Args&&... args) {
+  return Status(StatusCode::kUnavailable, fmt::format(format, std::forward<Args>(args)...));
 }
 template <typename... Args>
 Status Internal(fmt::format_string<Args...> format, Args&&... args) {

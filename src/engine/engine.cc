@@ -19,6 +19,7 @@ namespace larder {
 namespace {
 
 constexpr std::int64_t kDefaultContextTokens = 4096;
+constexpr int kMaxSessions = 256;
 constexpr std::int64_t kPollPeriodUs = 100;  // a slab takes a few times as long to read
 
 // Reads the tokenizer and lets go of its arrays in the metadata, which it has copied.
@@ -98,10 +99,23 @@ MemoryRequest RequestOf(const EngineOptions& options, const Model& model,
           .available_bytes = AvailableMemoryBytes(),
           .context_tokens = context_tokens,
           .kv_dtype = options.kv_dtype,
+          .n_sessions = options.n_sessions,
+          .prefix_cache_bytes = options.prefix_cache_bytes.value_or(0),
+          .prefix_cache_by_share = options.keep_prefixes && !options.prefix_cache_bytes,
           .max_batch = std::min(options.max_batch, context_tokens),
           .n_threads = n_threads,
           .budget_given = options.memory_budget_bytes.has_value(),
           .budget_bytes = options.memory_budget_bytes.value_or(0)};
+}
+
+// Nothing for the one session of a command.
+std::string DescribeSessions(const EnginePlan& plan) {
+  std::string text;
+  if (plan.n_sessions > 1) text = fmt::format(" of {} sessions", plan.n_sessions);
+  if (plan.prefix_cache_bytes > 0) {
+    text += fmt::format(", kept prompts {}", FormatBytes(plan.prefix_cache_bytes));
+  }
+  return text;
 }
 
 }  // namespace
@@ -111,14 +125,14 @@ std::string EnginePlan::Describe() const {
                                             : static_cast<double>(slots.n_slots) /
                                                   static_cast<double>(slots.n_records);
   return fmt::format(
-      "{} ({}): budget {}{}, dense {}, state {}, scratch {}, {} expert slots of {} ({:.1f} %, "
+      "{} ({}): budget {}{}, dense {}, state {}{}, scratch {}, {} expert slots of {} ({:.1f} %, "
       "waste "
       "{:.1f} %), batch {}, context {} (KV {}), reader {} ({}), {} threads, {}, warm start {}{}",
       mode, mode_reason, FormatBytes(budget_bytes), budget_given ? "" : " (chosen)",
-      FormatBytes(dense_bytes), FormatBytes(state_bytes), FormatBytes(scratch_bytes), slots.n_slots,
-      slots.n_records, 100 * share, 100 * slots.waste_share, max_batch, context_tokens,
-      GetDTypeInfo(kv_dtype).name, reader, direct_reads ? "direct" : "page cache", n_threads,
-      IsaName(isa), warm_start,
+      FormatBytes(dense_bytes), FormatBytes(state_bytes), DescribeSessions(*this),
+      FormatBytes(scratch_bytes), slots.n_slots, slots.n_records, 100 * share,
+      100 * slots.waste_share, max_batch, context_tokens, GetDTypeInfo(kv_dtype).name, reader,
+      direct_reads ? "direct" : "page cache", n_threads, IsaName(isa), warm_start,
       lossy.empty() ? "" : "; " + lossy + ": answers are not the model's own");
 }
 
@@ -129,6 +143,10 @@ Status LoadWeights(const EngineOptions& options, Engine::Impl* impl);
 }  // namespace
 
 Result<std::unique_ptr<Engine>> Engine::Load(const EngineOptions& options) {
+  if (options.n_sessions < 1 || options.n_sessions > kMaxSessions) {
+    return InvalidArgument("--parallel must be from 1 to {}, not {}", kMaxSessions,
+                           options.n_sessions);
+  }
   if (!(options.expert_mass > 0 && options.expert_mass <= 1)) {
     return InvalidArgument("--expert-mass must be above 0 and at most 1, not {:g}",
                            options.expert_mass);
@@ -203,6 +221,11 @@ Status LoadWeights(const EngineOptions& options, Engine::Impl* impl) {
       impl->logits_memory,
       PageBuffer::Allocate(static_cast<std::size_t>(n_rows * n_vocab) * sizeof(float), false));
   impl->logits = {reinterpret_cast<float*>(impl->logits_memory.data()), n_rows, n_vocab};
+  const std::int64_t d_model = impl->model->shape().d_model;
+  LARDER_ASSIGN_OR_RETURN(
+      impl->gathered_memory,
+      PageBuffer::Allocate(static_cast<std::size_t>(n_rows * d_model) * sizeof(float), false));
+  impl->gathered_hidden = {reinterpret_cast<float*>(impl->gathered_memory.data()), n_rows, d_model};
   return Status::Ok();
 }
 
@@ -243,7 +266,7 @@ Status Engine::Impl::CheckFiles() {
 
 Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Engine::~Engine() {
-  LARDER_CHECK(!impl_->session_alive);
+  LARDER_CHECK(impl_->n_sessions_alive == 0);
   impl_->RememberHeat();
 }
 
@@ -251,6 +274,12 @@ const EnginePlan& Engine::plan() const { return impl_->plan; }
 const ModelShape& Engine::shape() const { return impl_->model->shape(); }
 const ModelLayout& Engine::layout() const { return impl_->model->layout(); }
 const Metadata& Engine::metadata() const { return impl_->file.metadata; }
+
+StateShape Engine::state_shape() const {
+  StateShape shape = impl_->model->state_shape();
+  shape.kv_dtype = impl_->plan.kv_dtype;
+  return shape;
+}
 
 Result<const Tokenizer*> Engine::tokenizer() const {
   if (impl_->tokenizer == nullptr) return impl_->tokenizer_status;
@@ -275,11 +304,9 @@ void Engine::SetTimeline(ExpertTimeline* timeline) {
 }
 
 Result<std::unique_ptr<Session>> Engine::NewSession() {
-  LARDER_CHECK(!impl_->session_alive);
-  StateShape shape = impl_->model->state_shape();
-  shape.kv_dtype = impl_->plan.kv_dtype;
+  LARDER_CHECK(impl_->n_sessions_alive < impl_->plan.n_sessions);
   LARDER_ASSIGN_OR_RETURN(SessionState state,
-                          SessionState::Allocate(shape, impl_->plan.context_tokens));
+                          SessionState::Allocate(state_shape(), impl_->plan.context_tokens));
   return std::unique_ptr<Session>(new Session(impl_.get(), std::move(state)));
 }
 

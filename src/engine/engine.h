@@ -1,6 +1,6 @@
 // Engine: a loaded model inside a memory budget. Owns the file, the dense weights, the expert
 // store, the reader, the pool and the tokenizer; immutable for its callers after Load. Sessions
-// borrow it. One thread at a time may run a session of an engine.
+// borrow it. One thread at a time may run sessions of an engine.
 #pragma once
 
 #include <atomic>
@@ -12,6 +12,7 @@
 
 #include "base/cpu_topology.h"
 #include "base/isa.h"
+#include "base/sha256.h"
 #include "base/status.h"
 #include "experts/expert_store.h"
 #include "format/gguf_reader.h"
@@ -30,8 +31,13 @@ struct EngineOptions {
   int n_threads = 0;                // 0: one per fast core it may use
   PinMode pin = PinMode::kAuto;     // where threads may run
   std::int64_t max_batch = 0;       // prompt tokens at once; 0: from the budget
-  int n_used = 0;                   // experts per token; 0: the model's own
-  double expert_mass = 1;           // of a token's experts the first that reach this weight; 1: all
+  int n_sessions = 1;               // that may be alive at once, each with the whole context
+  /// For beginnings of prompts that a Scheduler keeps, inside the budget; absent: nothing, or with
+  /// `keep_prefixes` a sixteenth of the budget where there is room.
+  std::optional<std::uint64_t> prefix_cache_bytes;
+  bool keep_prefixes = false;
+  int n_used = 0;          // experts per token; 0: the model's own
+  double expert_mass = 1;  // of a token's experts the first that reach this weight; 1: all
   IoMode io_mode = IoMode::kAuto;
   int io_depth = 16;
   double throttle_bytes_per_second = 0;  // 0: no limit
@@ -55,7 +61,9 @@ struct EnginePlan {
   std::uint64_t smallest_budget_bytes = 0;
   std::uint64_t process_bytes = 0;  // program, tokenizer, stacks, page tables
   std::uint64_t dense_bytes = 0;
-  std::uint64_t state_bytes = 0;
+  std::uint64_t state_bytes = 0;  // of all sessions
+  std::uint64_t prefix_cache_bytes = 0;
+  int n_sessions = 1;
   std::uint64_t scratch_bytes = 0;
   SlotPlan slots;
   std::int64_t max_batch = 0;
@@ -92,6 +100,12 @@ class Engine {
   const ModelShape& shape() const;
   const ModelLayout& layout() const;
   const Metadata& metadata() const;
+  /// What each session keeps.
+  StateShape state_shape() const;
+  /// A name for the model's files and every setting and part of the program that its bits depend
+  /// on, so that what was kept of a run is used by the same only. Files are known by size, time,
+  /// header and samples of their contents. kIoError when they cannot be read.
+  Result<Sha256Digest> Identity() const;
   /// The file's tokenizer, or why there is none that works.
   Result<const Tokenizer*> tokenizer() const;
 
@@ -106,7 +120,7 @@ class Engine {
   /// Records requests and reads until called with nullptr; `timeline` outlives its use.
   void SetTimeline(ExpertTimeline* timeline);
 
-  /// The one session that the budget holds; a second while the first lives is a bug.
+  /// A session of the plan's context. More at once than the plan's n_sessions are a bug.
   Result<std::unique_ptr<Session>> NewSession();
 
   struct Impl;  // engine_impl.h, for this room only

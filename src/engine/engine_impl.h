@@ -30,11 +30,13 @@ struct Engine::Impl {
   std::unique_ptr<Ops> ops;
   PageBuffer logits_memory;  // [LogitRows, n_vocab]
   Matrix logits;
+  PageBuffer gathered_memory;
+  Matrix gathered_hidden;  // [LogitRows, d_model]: rows of a step whose logits are wanted
   RoutingSource* routing = nullptr;
   float expert_mass = 1;
   ExpertTimeline* timeline = nullptr;
   PhaseTimes times;
-  bool session_alive = false;
+  int n_sessions_alive = 0;
   std::string heat_path;  // empty: nothing is remembered
   std::uint64_t heat_identity = 0;
   std::vector<FileWatch> watches;

@@ -13,13 +13,15 @@ namespace {
 
 constexpr std::int64_t kLargestBatch = 4096;
 constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
+constexpr std::uint64_t kUsefulSnapshots = 32;  // of recurrent states, beside four whole contexts
 
 // What one setting of batch and embedding costs besides the expert slots.
 struct FixedCost {
   std::uint64_t dense_bytes = 0;
   std::uint64_t state_bytes = 0;
   std::uint64_t scratch_bytes = 0;
-  std::uint64_t total() const { return dense_bytes + state_bytes + scratch_bytes; }
+  std::uint64_t prefix_bytes = 0;
+  std::uint64_t total() const { return dense_bytes + state_bytes + scratch_bytes + prefix_bytes; }
 };
 
 SlabLayout EmbeddingLayout(const TensorInfo& embedding) {
@@ -36,11 +38,15 @@ FixedCost CostOf(const MemoryRequest& request, std::int64_t batch, bool embeddin
   const TensorDirectory& directory = *model.layout().bank.directory;
   FixedCost cost;
   cost.dense_bytes = DenseArenaBytes(directory, ResidentTensors(model.layout(), embedding_streams));
-  cost.state_bytes = StateShapeOf(request).SizeBytes(request.context_tokens);
+  cost.state_bytes = static_cast<std::uint64_t>(request.n_sessions) *
+                     StateShapeOf(request).SizeBytes(request.context_tokens);
+  cost.prefix_bytes = request.prefix_cache_bytes;
   cost.scratch_bytes =
       model.ScratchBytes(batch) +
       CpuOpsScratchBytes(model.ops_limits(batch, request.context_tokens), request.n_threads) +
-      static_cast<std::uint64_t>(LogitRows(batch) * model.shape().n_vocab) * sizeof(float);
+      static_cast<std::uint64_t>(LogitRows(batch) *
+                                 (model.shape().n_vocab + model.shape().d_model)) *
+          sizeof(float);
   if (embedding_streams) {
     cost.scratch_bytes += StreamedRowStoreBytes(EmbeddingLayout(*model.layout().embedding), batch);
   }
@@ -126,16 +132,40 @@ std::uint64_t SmallestBudgetOf(const MemoryRequest& request) {
   return used + ReserveBytes(used) + SafetyBytes(request, used);
 }
 
-Result<EnginePlan> PlanMemory(const MemoryRequest& request) {
+namespace {
+
+// What a share of the budget gives the beginnings of prompts: no more than is of use, and nothing
+// where the rest would not fit.
+std::uint64_t PrefixShareBytes(const MemoryRequest& request, std::uint64_t budget_bytes) {
+  const StateShape shape = StateShapeOf(request);
+  const std::uint64_t useful =
+      4 * shape.SizeBytes(request.context_tokens) + kUsefulSnapshots * shape.RecurrentBytes();
+  const std::uint64_t share = std::min(budget_bytes / 16, useful);
+  return SmallestBudgetOf(request) + share <= budget_bytes ? share : 0;
+}
+
+}  // namespace
+
+Result<EnginePlan> PlanMemory(const MemoryRequest& asked) {
+  MemoryRequest request = asked;
+  if (request.prefix_cache_by_share) request.prefix_cache_bytes = 0;
+  const std::uint64_t smallest_budget_bytes = SmallestBudgetOf(request);
+  if (request.prefix_cache_by_share) {
+    const std::uint64_t budget_bytes =
+        request.budget_given ? request.budget_bytes : DefaultBudget(request);
+    request.prefix_cache_bytes = PrefixShareBytes(request, budget_bytes);
+  }
   const ModelLayout& layout = request.model->layout();
   EnginePlan plan;
   plan.budget_given = request.budget_given;
   plan.budget_bytes = request.budget_given ? request.budget_bytes : DefaultBudget(request);
   plan.context_tokens = request.context_tokens;
   plan.kv_dtype = request.kv_dtype;
+  plan.n_sessions = request.n_sessions;
+  plan.prefix_cache_bytes = request.prefix_cache_bytes;
   plan.kv_bytes_per_token = StateShapeOf(request).KvBytesPerToken();
   plan.process_bytes = request.process_bytes;
-  plan.smallest_budget_bytes = SmallestBudgetOf(request);
+  plan.smallest_budget_bytes = smallest_budget_bytes;
 
   const std::uint64_t all_slots = MaximumSlotBytes(layout.bank);
   FixedCost cost;

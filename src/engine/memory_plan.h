@@ -15,7 +15,10 @@ struct MemoryRequest {
   std::uint64_t available_bytes = 0;  // what the system could give on top of that
   std::int64_t context_tokens = 0;
   DType kv_dtype = DType::kF16;
-  std::int64_t max_batch = 0;  // 0: chosen here
+  int n_sessions = 1;
+  std::uint64_t prefix_cache_bytes = 0;
+  bool prefix_cache_by_share = false;  // instead: a share of the budget, where there is room
+  std::int64_t max_batch = 0;          // 0: chosen here
   int n_threads = 1;
   bool budget_given = false;
   std::uint64_t budget_bytes = 0;  // when given

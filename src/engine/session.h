@@ -1,4 +1,4 @@
-// Session: one timeline of tokens on an engine. Mutable, one thread.
+// Session: one timeline of tokens on an engine. Mutable; one thread runs all sessions of an engine.
 #pragma once
 
 #include <atomic>
@@ -12,6 +12,8 @@
 namespace larder {
 
 enum class LogitsFor { kNone, kLastToken, kAllTokens };
+
+struct SessionStep;
 
 class Session {
  public:
@@ -31,6 +33,14 @@ class Session {
   Status Append(std::span<const std::int32_t> tokens, LogitsFor which, const LogitsSink& sink,
                 const Progress& progress = nullptr);
 
+  /// Appends to several distinct sessions of one engine in one pass, at most the plan's max_batch
+  /// tokens in all: the same bits for each as Append alone, but experts are read once for all. The
+  /// tokens are in range and fit. A session that is cancelled on the way leaves the step
+  /// (`dropped`) and is broken, the others go on; after kIoError all are broken, kCancelled says
+  /// that all were dropped.
+  static Status AppendTogether(Engine* engine, std::span<SessionStep> steps,
+                               FunctionRef<void(int n_layers_done)> on_layer);
+
   std::int64_t n_tokens() const;
   std::int64_t capacity() const;
 
@@ -38,19 +48,39 @@ class Session {
   /// callable from a signal handler.
   void Cancel() { cancelled_.store(true, std::memory_order_relaxed); }
 
+  /// Whether Cancel was called since the last Clear or Resume.
+  bool is_cancelled() const { return cancelled_.load(std::memory_order_relaxed); }
+
   /// Back to an empty timeline.
   void Clear();
+
+  /// For those who copy beginnings of timelines in and out, then Resume: the timeline holds
+  /// `n_tokens`, as SessionState::SetTokens. Mends a broken session.
+  SessionState& state() { return state_; }
+  const SessionState& state() const { return state_; }
+  void Resume(std::int64_t n_tokens);
 
  private:
   friend class Engine;
   explicit Session(Engine::Impl* engine, SessionState state);
-  Status AppendBatch(std::span<const std::int32_t> tokens, LogitsFor which, const LogitsSink& sink,
-                     FunctionRef<void(int n_layers_done)> on_layer);
+  static Status Run(Engine::Impl* engine, std::span<SessionStep> steps,
+                    FunctionRef<void(int n_layers_done)> on_layer);
 
   Engine::Impl* engine_;
   SessionState state_;
   std::atomic<bool> cancelled_{false};
   bool broken_ = false;
+};
+
+/// One session's share of a step.
+struct SessionStep {
+  Session* session = nullptr;
+  std::span<const std::int32_t> tokens;
+  LogitsFor which = LogitsFor::kNone;
+  const Session::LogitsSink* sink = nullptr;  // may be null for kNone
+  std::span<const StateMark> marks;
+  int timeline = 0;      // told to a RoutingSource
+  bool dropped = false;  // set: the session was cancelled on the way
 };
 
 }  // namespace larder

@@ -44,11 +44,22 @@ RoutingGenerator::RoutingGenerator(const RoutingParams& params, int n_layers, in
   }
   for (double& value : cumulative_) value /= sum;
   cumulative_.back() = 1;
-  for (int layer = 0; layer < n_layers; ++layer) {
-    std::int32_t* order = expert_at_.data() + static_cast<std::ptrdiff_t>(layer) * n_experts;
-    std::iota(order, order + n_experts, 0);
-    for (int last = n_experts - 1; last > 0; --last) {
-      const auto other = random_.NextBelow(static_cast<std::uint64_t>(last) + 1);
+  Shuffle(&random_);
+}
+
+RoutingGenerator::RoutingGenerator(const RoutingParams& params, int n_layers, int n_experts,
+                                   int n_used, std::uint64_t seed, std::uint64_t ranking_seed)
+    : RoutingGenerator(params, n_layers, n_experts, n_used, seed) {
+  SplitMix64 ranking(ranking_seed);
+  Shuffle(&ranking);
+}
+
+void RoutingGenerator::Shuffle(SplitMix64* random) {
+  for (int layer = 0; layer < n_layers_; ++layer) {
+    std::int32_t* order = expert_at_.data() + static_cast<std::ptrdiff_t>(layer) * n_experts_;
+    std::iota(order, order + n_experts_, 0);
+    for (int last = n_experts_ - 1; last > 0; --last) {
+      const auto other = random->NextBelow(static_cast<std::uint64_t>(last) + 1);
       std::swap(order[last], order[other]);
     }
   }

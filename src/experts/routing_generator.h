@@ -27,6 +27,10 @@ class RoutingGenerator final : public RoutingSequence {
   /// 1 <= n_used <= n_experts.
   RoutingGenerator(const RoutingParams& params, int n_layers, int n_experts, int n_used,
                    std::uint64_t seed);
+  /// The orders of the experts come from `ranking_seed`: sequences that share it prefer the same
+  /// experts, and draw from them independently.
+  RoutingGenerator(const RoutingParams& params, int n_layers, int n_experts, int n_used,
+                   std::uint64_t seed, std::uint64_t ranking_seed);
 
   /// "easy", "mid" or "hard", either case.
   static Result<RoutingParams> FromName(const std::string& name);
@@ -35,6 +39,7 @@ class RoutingGenerator final : public RoutingSequence {
   std::span<const std::int32_t> Experts(int layer) const override;
 
  private:
+  void Shuffle(SplitMix64* random);
   void Drift(int layer);
   void Choose(int layer);
   int DrawRank();

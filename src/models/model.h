@@ -74,6 +74,8 @@ struct PhaseTimes {
 class RoutingSource {
  public:
   virtual ~RoutingSource() = default;
+  /// The tokens that the following calls are about belong to this timeline (BatchPart::timeline).
+  virtual void SetTimeline(int /*timeline*/) {}
   /// Called once per token and layer, tokens of a batch in order within each layer. `ids` [n_used]
   /// are the router's own; true says that they were replaced, by distinct ones, and their weights
   /// become 1 / n_used.
@@ -99,9 +101,27 @@ struct ForwardContext {
   RoutingSource* routing = nullptr;  // null: the model's own router
   /// Below 1: of each token's experts only the first whose weights reach this sum. Changes answers.
   float expert_mass = 1;
-  const std::atomic<bool>* cancelled = nullptr;                    // checked once per layer
   const FunctionRef<void(int n_layers_done)>* on_layer = nullptr;  // may be null
   PhaseTimes* times = nullptr;
+};
+
+/// Wants a copy of what the linear layers remember after some tokens of a part.
+struct StateMark {
+  std::int64_t n_tokens = 0;       // of the part, 1..tokens.size(); marks ascend
+  std::byte* recurrent = nullptr;  // as SessionState::recurrent_part()
+};
+
+/// What one timeline gets in a step.
+struct BatchPart {
+  std::span<const std::int32_t> tokens;
+  SessionState* state = nullptr;
+  std::span<const StateMark> marks;
+  /// Looked at once per layer, may be null: when true, the part leaves the step and the others go
+  /// on; its state must be cleared.
+  const std::atomic<bool>* cancelled = nullptr;
+  int timeline = 0;
+  bool dropped = false;        // set by Forward: it was cancelled
+  std::int64_t first_row = 0;  // set by Forward: of the result, unless dropped
 };
 
 class Model {
@@ -118,12 +138,13 @@ class Model {
   /// Binds the weights and allocates scratch for batches of up to `max_batch` tokens.
   virtual Status Bind(const DenseWeights& weights, std::int64_t max_batch) = 0;
 
-  /// Runs 1..max_batch tokens at positions state->n_tokens().. and advances the state. Returns the
-  /// final normalised hidden states [tokens.size(), d_model], valid until the next call. After a
-  /// failure (a read, or kCancelled) the state must be cleared.
+  /// Runs the parts' tokens, 1..max_batch in all, each part's at positions state->n_tokens().. of
+  /// its own timeline, and advances the states. Returns the final normalised hidden states [tokens
+  /// of the parts not dropped, d_model] in order, valid until the next call. A part's bits do not
+  /// depend on its company. After a failure (a read, or kCancelled: every part was) all states must
+  /// be cleared.
   virtual Result<ConstMatrix> Forward(const ForwardContext& context,
-                                      std::span<const std::int32_t> tokens,
-                                      SessionState* state) = 0;
+                                      std::span<BatchPart> parts) = 0;
 
   /// logits [hidden.n_rows, n_vocab] of final hidden states.
   virtual void Logits(const ForwardContext& context, ConstMatrix hidden, Matrix logits) = 0;

@@ -43,22 +43,40 @@ namespace {
 // Weights of 0 stand for experts left out only then.
 bool LeavesOut(const ForwardContext& context) { return context.expert_mass < 1; }
 
+// Tells a source of every row: which timeline it belongs to, its position there, its number.
+template <typename Tell>
+void TellRows(RoutingSource* routing, const BatchRows& rows, Tell tell) {
+  for (const RowRange& range : rows.ranges()) {
+    routing->SetTimeline(range.part->timeline);
+    for (std::int64_t i = 0; i < range.n_rows; ++i) {
+      tell(range.first_position + i, range.first_row + i);
+    }
+  }
+}
+
 void ChooseExperts(const ForwardContext& context, const MoeShape& shape, int layer,
-                   std::int64_t first_position, ConstMatrix router_logits,
-                   const MoeScratch& scratch) {
+                   const BatchRows& rows, ConstMatrix router_logits, const MoeScratch& scratch) {
   context.ops->Route(router_logits, shape.n_used, scratch.router_ids, scratch.router_weights);
   const auto n_used = static_cast<std::size_t>(shape.n_used);
-  for (std::int64_t t = 0; t < router_logits.n_rows; ++t) {
+  const auto weights_of = [&](std::int64_t t) {
+    return std::span<float>(scratch.router_weights + t * shape.n_used, n_used);
+  };
+  if (context.routing == nullptr) {
+    if (!LeavesOut(context)) return;
+    for (std::int64_t t = 0; t < router_logits.n_rows; ++t) {
+      CutToMass(context.expert_mass, weights_of(t));
+    }
+    return;
+  }
+  TellRows(context.routing, rows, [&](std::int64_t position, std::int64_t t) {
     const std::span<std::int32_t> ids(scratch.router_ids + t * shape.n_used, n_used);
-    const std::span<float> weights(scratch.router_weights + t * shape.n_used, n_used);
-    if (context.routing != nullptr && context.routing->Choose(layer, first_position + t, ids)) {
+    const std::span<float> weights = weights_of(t);
+    if (context.routing->Choose(layer, position, ids)) {
       std::fill(weights.begin(), weights.end(), 1.0f / static_cast<float>(shape.n_used));
     }
     if (LeavesOut(context)) CutToMass(context.expert_mass, weights);
-    if (context.routing != nullptr) {
-      context.routing->Routed(layer, first_position + t, ids, weights, *context.experts);
-    }
-  }
+    context.routing->Routed(layer, position, ids, weights, *context.experts);
+  });
 }
 
 // Counting sort of (token, choice) pairs by expert; returns how many experts have tokens.
@@ -150,7 +168,7 @@ std::int32_t* KeepMass(const ForwardContext& context, const MoeShape& shape, std
 }  // namespace
 
 void GuessExperts(const ForwardContext& context, const MoeShape& shape, const GuessedLayer& guessed,
-                  std::int64_t first_position, ConstMatrix x, const MoeScratch& scratch) {
+                  const BatchRows& rows, ConstMatrix x, const MoeScratch& scratch) {
   const std::int64_t n = x.n_rows;
   if (!context.experts->WantsAdvice(guessed.layer, n)) return;
   Ops& ops = *context.ops;
@@ -163,12 +181,12 @@ void GuessExperts(const ForwardContext& context, const MoeShape& shape, const Gu
   const auto n_used = static_cast<std::size_t>(shape.n_used);
   std::int32_t* end = scratch.guess_ids + n * shape.n_used;
   if (context.routing != nullptr) {
-    for (std::int64_t t = 0; t < n; ++t) {
+    TellRows(context.routing, rows, [&](std::int64_t position, std::int64_t t) {
       std::int32_t* ids = scratch.guess_ids + t * shape.n_used;
-      if (!context.routing->Guess(guessed.layer, first_position + t, {ids, n_used})) continue;
+      if (!context.routing->Guess(guessed.layer, position, {ids, n_used})) return;
       std::fill_n(scratch.guess_weights + t * shape.n_used, n_used,
                   1.0f / static_cast<float>(shape.n_used));
-    }
+    });
   }
   if (LeavesOut(context)) end = KeepMass(context, shape, n, scratch);
   if (n > 1) {
@@ -179,7 +197,7 @@ void GuessExperts(const ForwardContext& context, const MoeShape& shape, const Gu
 }
 
 Status RunMoe(const ForwardContext& context, const MoeShape& shape, const MoeWeights& weights,
-              int layer, const GuessedLayer* next, std::int64_t first_position, ConstMatrix normed,
+              int layer, const GuessedLayer* next, const BatchRows& rows, ConstMatrix normed,
               const MoeScratch& scratch, Matrix residual) {
   Ops& ops = *context.ops;
   ExpertStore& store = *context.experts;
@@ -190,13 +208,13 @@ Status RunMoe(const ForwardContext& context, const MoeShape& shape, const MoeWei
   const Matrix router_logits = scratch.router_logits.Rows(0, n);
   const Product router[] = {{weights.router, router_logits}};
   ops.MatMul(normed, router);
-  ChooseExperts(context, shape, layer, first_position, router_logits, scratch);
+  ChooseExperts(context, shape, layer, rows, router_logits, scratch);
   const std::size_t n_needed = GroupByExpert(context, shape, n, scratch);
   LARDER_RETURN_IF_ERROR(
       store.Request(layer, {scratch.needed, n_needed},
                     {.n_tokens = n, .of_expert = {scratch.needed_tokens, n_needed}}));
   if (next != nullptr) {
-    GuessExperts(context, shape, *next, first_position, ConstMatrix(residual), scratch);
+    GuessExperts(context, shape, *next, rows, ConstMatrix(residual), scratch);
   }
 
   RunSharedExpert(ops, weights, normed, scratch, residual);

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "models/batch_rows.h"
 #include "models/model.h"
 #include "models/scratch.h"
 
@@ -64,14 +65,14 @@ struct GuessedLayer {
 /// no advice. x [n_tokens, d_model]; uses scratch that RunMoe needs only once
 /// experts are computed.
 void GuessExperts(const ForwardContext& context, const MoeShape& shape, const GuessedLayer& guessed,
-                  std::int64_t first_position, ConstMatrix x, const MoeScratch& scratch);
+                  const BatchRows& rows, ConstMatrix x, const MoeScratch& scratch);
 
 /// residual += moe(normed) for one layer; normed, residual [n_tokens, d_model]. Reads are submitted
 /// as soon as the router is known; the shared expert and residents are computed meanwhile.
 /// `next` is guessed at meanwhile, unless null.
-/// `first_position` is handed to a RoutingSource. Fails only when an expert cannot be read.
+/// `rows` is what a RoutingSource is told. Fails only when an expert cannot be read.
 Status RunMoe(const ForwardContext& context, const MoeShape& shape, const MoeWeights& weights,
-              int layer, const GuessedLayer* next, std::int64_t first_position, ConstMatrix normed,
+              int layer, const GuessedLayer* next, const BatchRows& rows, ConstMatrix normed,
               const MoeScratch& scratch, Matrix residual);
 
 }  // namespace larder

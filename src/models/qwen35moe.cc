@@ -328,36 +328,34 @@ std::uint64_t Qwen35Moe::ScratchBytes(std::int64_t max_batch) const {
 
 // ---- Forward ------------------------------------------------------------------------------------
 
-Result<ConstMatrix> Qwen35Moe::Forward(const ForwardContext& context,
-                                       std::span<const std::int32_t> tokens, SessionState* state) {
+Result<ConstMatrix> Qwen35Moe::Forward(const ForwardContext& context, std::span<BatchPart> parts) {
   Ops& ops = *context.ops;
   PhaseTimes& times = *context.times;
-  const auto n = static_cast<std::int64_t>(tokens.size());
-  const Matrix x = scratch_.x.Rows(0, n);
-  const Matrix normed = scratch_.normed.Rows(0, n);
-  const Matrix mixed = scratch_.mixed.Rows(0, n);
+  BatchRows rows(parts);
+  Matrix x = scratch_.x.Rows(0, rows.n_rows());
+  Matrix normed;
   const MoeShape moe_shape = {config_.n_experts, config_.n_used, config_.d_model, config_.d_shared};
 
   LARDER_RETURN_IF_ERROR(context.experts->Drain());  // the embedding's reads have the disk alone
-  LARDER_RETURN_IF_ERROR(Embed(context, tokens, x));
+  LARDER_RETURN_IF_ERROR(Embed(context, rows.tokens(), x));
   const auto guessed_layer = [&](int i) {
     const Layer& layer = layers_[static_cast<std::size_t>(i)];
     return GuessedLayer{i, layer.moe_norm, config_.rms_eps, layer.moe.router};
   };
-  GuessExperts(context, moe_shape, guessed_layer(0), state->n_tokens(), ConstMatrix(x),
-               scratch_.moe);
+  GuessExperts(context, moe_shape, guessed_layer(0), rows, ConstMatrix(x), scratch_.moe);
   for (int i = 0; i < config_.n_layers; ++i) {
-    if (context.cancelled != nullptr && context.cancelled->load(std::memory_order_relaxed)) {
-      return Cancelled("stopped");
-    }
+    if (!rows.DropCancelled(x)) return Cancelled("stopped");
+    x = scratch_.x.Rows(0, rows.n_rows());
+    normed = scratch_.normed.Rows(0, rows.n_rows());
+    const Matrix mixed = scratch_.mixed.Rows(0, rows.n_rows());
     const Layer& layer = layers_[static_cast<std::size_t>(i)];
     const bool linear = config_.is_linear[static_cast<std::size_t>(i)];
     const std::int64_t start_us = NowUs();
     ops.RmsNorm(x, layer.mixer_norm, config_.rms_eps, normed);
     if (linear) {
-      MixLinearAttention(ops, layer.linear, i, normed, state, mixed);
+      MixLinearAttention(ops, layer.linear, i, normed, rows, mixed);
     } else {
-      MixFullAttention(ops, layer.full, i, normed, state, mixed);
+      MixFullAttention(ops, layer.full, i, normed, rows, mixed);
     }
     ops.Add(x, mixed);
     ops.RmsNorm(x, layer.moe_norm, config_.rms_eps, normed);
@@ -365,10 +363,10 @@ Result<ConstMatrix> Qwen35Moe::Forward(const ForwardContext& context,
     const bool has_next = i + 1 < config_.n_layers;
     const GuessedLayer next = guessed_layer(has_next ? i + 1 : i);
     LARDER_RETURN_IF_ERROR(RunMoe(context, moe_shape, layer.moe, i, has_next ? &next : nullptr,
-                                  state->n_tokens(), normed, scratch_.moe, x));
+                                  rows, normed, scratch_.moe, x));
     if (context.on_layer != nullptr) (*context.on_layer)(i + 1);
   }
-  state->Advance(n);
+  rows.Advance();
   ops.RmsNorm(x, output_norm_, config_.rms_eps, normed);
   return ConstMatrix(normed);
 }
@@ -383,71 +381,116 @@ Status Qwen35Moe::Embed(const ForwardContext& context, std::span<const std::int3
   return Status::Ok();
 }
 
+namespace {
+
+Heads RowsOf(const Heads& heads, const RowRange& range) {
+  return {heads.at(range.first_row, 0), range.n_rows,     heads.n_heads, heads.head_dim,
+          heads.token_stride,           heads.head_stride};
+}
+
+// Some of a range's rows.
+RowRange Cut(const RowRange& range, std::int64_t first, std::int64_t n_rows) {
+  return {range.part, range.first_row + first, n_rows, range.first_position + first};
+}
+
+}  // namespace
+
 // softmax(q k^T / sqrt(d)) v, times sigmoid(gate), through the output matrix.
 void Qwen35Moe::MixFullAttention(Ops& ops, const FullAttention& weights, int layer, ConstMatrix x,
-                                 SessionState* state, Matrix mixed) {
+                                 const BatchRows& rows, Matrix mixed) {
   const Qwen35MoeConfig& c = config_;
   const std::int64_t n = x.n_rows;
   const std::int64_t d = c.head_dim;
-  const std::int64_t kv_dim = c.n_kv_heads * d;
   const std::int64_t q_dim = 2 * c.n_heads * d;  // per head [query, gate]
   const Matrix q_and_gate = scratch_.q_and_gate.Rows(0, n);
-  const Matrix k = scratch_.k.Rows(0, n);
-  const Matrix v = scratch_.v.Rows(0, n);
-  const Product inputs[] = {{weights.q, q_and_gate}, {weights.k, k}, {weights.v, v}};
+  const Product inputs[] = {{weights.q, q_and_gate},
+                            {weights.k, scratch_.k.Rows(0, n)},
+                            {weights.v, scratch_.v.Rows(0, n)}};
   ops.MatMul(x, inputs);
-
-  const Heads queries = {q_and_gate.data, n, c.n_heads, d, q_dim, 2 * d};
-  const ConstHeads gates = {q_and_gate.data + d, n, c.n_heads, d, q_dim, 2 * d};
-  const Heads keys = {k.data, n, c.n_kv_heads, d, kv_dim, d};
-  const ConstHeads values = {v.data, n, c.n_kv_heads, d, kv_dim, d};
-  const std::int64_t position = state->n_tokens();
-  ops.NormRope(queries, weights.q_norm, c.rms_eps, c.rope, position);
-  ops.NormRope(keys, weights.k_norm, c.rms_eps, c.rope, position);
-
-  const KvView cache = {state->keys(layer), state->values(layer), state->kv_dtype(),
-                        c.n_kv_heads,       state->capacity(),    d};
-  ops.AppendKv(keys, values, position, cache);
   const Matrix out = {scratch_.heads_out.data, n, c.n_heads * d};
   const Heads out_heads = {out.data, n, c.n_heads, d, c.n_heads * d, d};
-  const float scale = 1.0f / std::sqrt(static_cast<float>(d));
-  ops.Attention(queries, cache, position, scale, out_heads);
+  for (const RowRange& range : rows.ranges()) AttendRange(ops, weights, layer, range, out_heads);
+  const ConstHeads gates = {q_and_gate.data + d, n, c.n_heads, d, q_dim, 2 * d};
   ops.SigmoidGate(out_heads, gates);
   const Product output[] = {{weights.output, mixed}};
   ops.MatMul(out, output);
 }
 
+// One timeline's rows, over its own cache.
+void Qwen35Moe::AttendRange(Ops& ops, const FullAttention& weights, int layer,
+                            const RowRange& range, Heads out) {
+  const Qwen35MoeConfig& c = config_;
+  const std::int64_t n = out.n_tokens;
+  const std::int64_t d = c.head_dim;
+  const std::int64_t kv_dim = c.n_kv_heads * d;
+  const std::int64_t q_dim = 2 * c.n_heads * d;
+  const Heads queries = RowsOf({scratch_.q_and_gate.data, n, c.n_heads, d, q_dim, 2 * d}, range);
+  const Heads keys = RowsOf({scratch_.k.data, n, c.n_kv_heads, d, kv_dim, d}, range);
+  const ConstHeads values = RowsOf({scratch_.v.data, n, c.n_kv_heads, d, kv_dim, d}, range);
+  const std::int64_t position = range.first_position;
+  ops.NormRope(queries, weights.q_norm, c.rms_eps, c.rope, position);
+  ops.NormRope(keys, weights.k_norm, c.rms_eps, c.rope, position);
+
+  const SessionState& state = *range.part->state;
+  const KvView cache = {state.keys(layer), state.values(layer), state.kv_dtype(),
+                        c.n_kv_heads,      state.capacity(),    d};
+  ops.AppendKv(keys, values, position, cache);
+  const float scale = 1.0f / std::sqrt(static_cast<float>(d));
+  ops.Attention(queries, cache, position, scale, RowsOf(out, range));
+}
+
 // Convolution, gated delta rule per value head, gated norm, output matrix.
 void Qwen35Moe::MixLinearAttention(Ops& ops, const LinearAttention& weights, int layer,
-                                   ConstMatrix x, SessionState* state, Matrix mixed) {
+                                   ConstMatrix x, const BatchRows& rows, Matrix mixed) {
   const Qwen35MoeConfig& c = config_;
   const std::int64_t n = x.n_rows;
-  const std::int64_t channels = c.conv_channels();
-  const Matrix qkv = scratch_.qkv.Rows(0, n);
-  const Matrix conv = scratch_.conv.Rows(0, n);
   const Matrix z = scratch_.z.Rows(0, n);
-  const Matrix a = scratch_.a.Rows(0, n);
-  const Matrix b = scratch_.b.Rows(0, n);
-  const Product inputs[] = {{weights.qkv, qkv}, {weights.z, z}, {weights.a, a}, {weights.b, b}};
+  const Product inputs[] = {{weights.qkv, scratch_.qkv.Rows(0, n)},
+                            {weights.z, z},
+                            {weights.a, scratch_.a.Rows(0, n)},
+                            {weights.b, scratch_.b.Rows(0, n)}};
   ops.MatMul(x, inputs);
-  ops.CausalConvSilu(qkv, weights.conv, c.conv_width, state->convolution(layer), conv);
-
   const Matrix out = {scratch_.heads_out.data, n, c.value_dim()};
+  for (const RowRange& range : rows.ranges()) {
+    // The states run up to each mark, are copied, and run on.
+    std::int64_t done = 0;
+    for (const StateMark& mark : range.part->marks) {
+      RunDeltaRule(ops, weights, layer, Cut(range, done, mark.n_tokens - done), out);
+      range.part->state->CopyRecurrent(layer, mark.recurrent);
+      done = mark.n_tokens;
+    }
+    if (done < range.n_rows) {
+      RunDeltaRule(ops, weights, layer, Cut(range, done, range.n_rows - done), out);
+    }
+  }
   const Heads out_heads = {out.data, n, c.n_value_heads, c.d_value, c.value_dim(), c.d_value};
-  ops.GatedDeltaRule(
-      {.q = {conv.data, n, c.n_key_heads, c.d_key, channels, c.d_key},
-       .k = {conv.data + c.key_dim(), n, c.n_key_heads, c.d_key, channels, c.d_key},
-       .v = {conv.data + 2 * c.key_dim(), n, c.n_value_heads, c.d_value, channels, c.d_value},
-       .a = a,
-       .b = b,
-       .neg_exp_a = weights.neg_exp_a,
-       .dt_bias = weights.dt_bias,
-       .state = state->recurrent(layer),
-       .out = out_heads});
   const ConstHeads z_heads = {z.data, n, c.n_value_heads, c.d_value, c.value_dim(), c.d_value};
   ops.GatedRmsNorm(out_heads, z_heads, weights.norm, c.rms_eps);
   const Product output[] = {{weights.output, mixed}};
   ops.MatMul(out, output);
+}
+
+void Qwen35Moe::RunDeltaRule(Ops& ops, const LinearAttention& weights, int layer,
+                             const RowRange& range, Matrix out) {
+  const Qwen35MoeConfig& c = config_;
+  const std::int64_t begin = range.first_row;
+  const std::int64_t end = begin + range.n_rows;
+  const std::int64_t n = range.n_rows;
+  const std::int64_t channels = c.conv_channels();
+  const SessionState& state = *range.part->state;
+  const Matrix conv = scratch_.conv.Rows(begin, end);
+  ops.CausalConvSilu(scratch_.qkv.Rows(begin, end), weights.conv, c.conv_width,
+                     state.convolution(layer), conv);
+  ops.GatedDeltaRule(
+      {.q = {conv.data, n, c.n_key_heads, c.d_key, channels, c.d_key},
+       .k = {conv.data + c.key_dim(), n, c.n_key_heads, c.d_key, channels, c.d_key},
+       .v = {conv.data + 2 * c.key_dim(), n, c.n_value_heads, c.d_value, channels, c.d_value},
+       .a = scratch_.a.Rows(begin, end),
+       .b = scratch_.b.Rows(begin, end),
+       .neg_exp_a = weights.neg_exp_a,
+       .dt_bias = weights.dt_bias,
+       .state = state.recurrent(layer),
+       .out = {out.row(begin), n, c.n_value_heads, c.d_value, c.value_dim(), c.d_value}});
 }
 
 void Qwen35Moe::Logits(const ForwardContext& context, ConstMatrix hidden, Matrix logits) {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "models/batch_rows.h"
 #include "models/model.h"
 #include "models/moe_block.h"
 #include "models/scratch.h"
@@ -59,8 +60,7 @@ class Qwen35Moe : public Model {
   OpsLimits ops_limits(std::int64_t max_batch, std::int64_t max_positions) const override;
   std::uint64_t ScratchBytes(std::int64_t max_batch) const override;
   Status Bind(const DenseWeights& weights, std::int64_t max_batch) override;
-  Result<ConstMatrix> Forward(const ForwardContext& context, std::span<const std::int32_t> tokens,
-                              SessionState* state) override;
+  Result<ConstMatrix> Forward(const ForwardContext& context, std::span<BatchPart> parts) override;
   void Logits(const ForwardContext& context, ConstMatrix hidden, Matrix logits) override;
 
  private:
@@ -97,9 +97,13 @@ class Qwen35Moe : public Model {
 
   Status Embed(const ForwardContext& context, std::span<const std::int32_t> tokens, Matrix x);
   void MixFullAttention(Ops& ops, const FullAttention& weights, int layer, ConstMatrix x,
-                        SessionState* state, Matrix mixed);
+                        const BatchRows& rows, Matrix mixed);
+  void AttendRange(Ops& ops, const FullAttention& weights, int layer, const RowRange& range,
+                   Heads out);
   void MixLinearAttention(Ops& ops, const LinearAttention& weights, int layer, ConstMatrix x,
-                          SessionState* state, Matrix mixed);
+                          const BatchRows& rows, Matrix mixed);
+  void RunDeltaRule(Ops& ops, const LinearAttention& weights, int layer, const RowRange& range,
+                    Matrix out);
 
   Qwen35MoeConfig config_;
   std::vector<Layer> layers_;

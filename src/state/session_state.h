@@ -1,9 +1,12 @@
 // SessionState: all that one timeline remembers: the KV cache of full-attention layers and the
 // recurrent and convolution states of linear-attention layers. One allocation, made once for a
-// fixed number of positions; one owner (the Session), one thread.
+// fixed number of positions; one owner (the Session), one thread. Keys and values of some
+// positions, and the recurrent part after some token, can be copied out and in again: kept
+// beginnings of prompts are made of these.
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "base/memory.h"
@@ -26,6 +29,8 @@ struct StateShape {
 
   /// Bytes of keys and values that one position adds.
   std::uint64_t KvBytesPerToken() const;
+  /// Bytes of SessionState::recurrent_part(); 0 when every layer has full attention.
+  std::uint64_t RecurrentBytes() const;
   /// Bytes of one session of `capacity` positions.
   std::uint64_t SizeBytes(std::int64_t capacity) const;
 };
@@ -48,6 +53,25 @@ class SessionState {
   /// Forgets everything; the memory stays.
   void Clear();
 
+  /// The recurrent and convolution states of all layers, [RecurrentBytes()].
+  std::span<std::byte> recurrent_part() const {
+    return {buffer_.data() + recurrent_begin_,
+            static_cast<std::size_t>(recurrent_end_ - recurrent_begin_)};
+  }
+  /// Copies one layer's to its place in `part`, which is like recurrent_part().
+  void CopyRecurrent(int layer, std::byte* part) const;
+
+  /// Copies keys and values of positions [first, first + count) out, [count * KvBytesPerToken()] in
+  /// an order of its own, or in.
+  void SaveKv(std::int64_t first, std::int64_t count, std::byte* out) const;
+  void LoadKv(std::int64_t first, std::int64_t count, const std::byte* in);
+  /// Copies them from another state of the same shape, whatever its capacity.
+  void CopyKv(const SessionState& from, std::int64_t first, std::int64_t count);
+
+  /// Goes back, or on after LoadKv: the next token is at `n_tokens`, whose keys and values before
+  /// it are in place and whose recurrent part the caller has put in place.
+  void SetTokens(std::int64_t n_tokens);
+
  private:
   template <typename T>
   T* at(int layer, int part) const {
@@ -55,9 +79,14 @@ class SessionState {
     return offset < 0 ? nullptr : reinterpret_cast<T*>(buffer_.data() + offset);
   }
 
+  template <typename Visit>
+  void VisitKv(std::int64_t first, std::int64_t count, Visit visit) const;
+
   PageBuffer buffer_;
+  StateShape shape_;
   std::vector<std::int64_t> offsets_;  // [n_layers, 4], -1 where a layer keeps nothing
   std::uint64_t recurrent_begin_ = 0;  // recurrent and convolution parts lie behind the KV caches
+  std::uint64_t recurrent_end_ = 0;
   DType kv_dtype_ = DType::kF16;
   std::int64_t capacity_ = 0;
   std::int64_t n_tokens_ = 0;

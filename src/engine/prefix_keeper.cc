@@ -1,0 +1,236 @@
+// Finding, restoring and keeping beginnings.
+#include "engine/prefix_keeper.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace larder {
+
+namespace {
+
+constexpr std::int64_t kMostMarks = 12;           // of one prompt
+constexpr std::int64_t kNearTokens = 32;          // marks closer than this are one
+constexpr std::int64_t kSpareEveryTokens = 1024;  // regular marks are at least so far apart
+constexpr std::int64_t kMostSpare = 4;
+
+}  // namespace
+
+std::int64_t CommonTokens(std::span<const std::int32_t> a, std::span<const std::int32_t> b) {
+  const std::size_t shorter = std::min(a.size(), b.size());
+  const auto differ =
+      std::mismatch(a.begin(), a.begin() + static_cast<std::ptrdiff_t>(shorter), b.begin());
+  return differ.first - a.begin();
+}
+
+PrefixKeeper::PrefixKeeper(const StateShape& shape, std::int64_t page_tokens,
+                           std::uint64_t memory_limit_bytes, std::unique_ptr<PrefixDisk> disk)
+    : shape_(shape),
+      page_tokens_(page_tokens),
+      kv_bytes_per_token_(shape.KvBytesPerToken()),
+      recurrent_bytes_(shape.RecurrentBytes()),
+      memory_(memory_limit_bytes),
+      disk_(std::move(disk)) {}
+
+std::uint64_t PrefixKeeper::SnapshotBytes(std::int64_t n_tokens) const {
+  return recurrent_bytes_ +
+         static_cast<std::uint64_t>(n_tokens % page_tokens_) * kv_bytes_per_token_;
+}
+
+// ---- Finding ------------------------------------------------------------------------------------
+
+bool PrefixKeeper::Has(const PrefixId& id) const {
+  return memory_.Has(id) || (disk_ != nullptr && disk_->Has(id));
+}
+
+PrefixBlob PrefixKeeper::Get(const PrefixId& id, std::uint64_t size_bytes, bool may_evict) {
+  PrefixBlob kept = memory_.Find(id);
+  if (disk_ != nullptr && kept != nullptr) disk_->Touch(id);
+  if (kept != nullptr || disk_ == nullptr) return kept;
+  const std::shared_ptr<PageBuffer> blob = memory_.Allocate(size_bytes, may_evict);
+  if (blob == nullptr || !disk_->Read(id, {blob->data(), blob->size_bytes()})) return nullptr;
+  used_disk_ = true;
+  memory_.Insert(id, blob, false);
+  return blob;
+}
+
+// Lengths at which the prompt may start, longest first; not all of them turn out to be there.
+std::vector<std::int64_t> PrefixKeeper::Candidates(const PrefixChain& chain, std::int64_t n_own,
+                                                   const Timeline& target) const {
+  std::vector<std::int64_t> lengths = memory_.SnapshotLengths();
+  if (disk_ != nullptr) {
+    const std::vector<std::int64_t> more = disk_->SnapshotLengths();
+    lengths.insert(lengths.end(), more.begin(), more.end());
+  }
+  const auto n_held = static_cast<std::int64_t>(target.tokens.size());
+  if (target.is_live && n_own == n_held) lengths.push_back(n_held);
+  if (recurrent_bytes_ == 0) lengths.push_back(n_own);
+  const std::int64_t most = static_cast<std::int64_t>(chain.tokens().size()) - 1;
+  std::erase_if(lengths, [most](std::int64_t n) { return n < 1 || n > most; });
+  if (recurrent_bytes_ == 0 && n_own > most && most > 0) lengths.push_back(most);
+  std::sort(lengths.rbegin(), lengths.rend());
+  lengths.erase(std::unique(lengths.begin(), lengths.end()), lengths.end());
+  return lengths;
+}
+
+std::int64_t PrefixKeeper::Restore(const PrefixChain& chain, std::span<const Timeline* const> all,
+                                   Timeline* target, bool may_evict) {
+  ++stats_.n_lookups;
+  memory_.BeginUse();
+  used_disk_ = false;
+  const std::int64_t n_own = CommonTokens(target->tokens, chain.tokens());
+  std::pair<const Timeline*, std::int64_t> other = {nullptr, 0};
+  for (const Timeline* one : all) {
+    const std::int64_t n = one == target ? 0 : CommonTokens(one->tokens, chain.tokens());
+    if (n > other.second) other = {one, n};
+  }
+  const auto finish = [&](std::int64_t n_tokens) {
+    const auto prompt = chain.tokens().first(static_cast<std::size_t>(n_tokens));
+    target->tokens.assign(prompt.begin(), prompt.end());
+    target->is_live = true;
+    target->session->Resume(n_tokens);
+    ++stats_.n_hits;
+    if (used_disk_) ++stats_.n_disk_hits;
+    return n_tokens;
+  };
+  for (const std::int64_t n : Candidates(chain, n_own, *target)) {
+    const bool stands_there =
+        target->is_live && n == static_cast<std::int64_t>(target->tokens.size());
+    if (n <= n_own && (stands_there || recurrent_bytes_ == 0)) return finish(n);
+    if (Load(chain, n, n_own, other, target, may_evict)) return finish(n);
+  }
+  target->session->Clear();
+  target->tokens.clear();
+  target->is_live = true;
+  return 0;
+}
+
+// ---- Restoring ----------------------------------------------------------------------------------
+
+// Fills target's session for the first `n_tokens`: it holds n_own of them, another timeline some,
+// pages and the snapshot the rest. False, with only n_own left in target, when something is
+// missing.
+bool PrefixKeeper::Load(const PrefixChain& chain, std::int64_t n_tokens, std::int64_t n_own,
+                        std::pair<const Timeline*, std::int64_t> other, Timeline* target,
+                        bool may_evict) {
+  const PrefixId id = chain.At(PrefixKind::kSnapshot, n_tokens);
+  if (!Has(id)) return false;
+  const std::int64_t whole = WholePages(n_tokens);
+  const std::int64_t n_held = std::max(n_own, other.second);
+  for (std::int64_t end = WholePages(n_held) + page_tokens_; end <= whole; end += page_tokens_) {
+    if (!Has(chain.At(PrefixKind::kPage, end))) return false;
+  }
+  const PrefixBlob snapshot = Get(id, SnapshotBytes(n_tokens), may_evict);
+  if (snapshot == nullptr) return false;
+  SessionState& state = target->session->state();
+  target->tokens.resize(static_cast<std::size_t>(std::min(n_own, n_tokens)));
+  target->is_live = false;
+  std::int64_t at = std::min(n_own, whole);
+  if (std::min(other.second, whole) > at) {
+    const std::int64_t count = std::min(other.second, whole) - at;
+    state.CopyKv(other.first->session->state(), at, count);
+    at += count;
+  }
+  // What is not a whole page yet is in the page that it begins.
+  for (std::int64_t begin = WholePages(at); begin < whole; begin += page_tokens_) {
+    const PrefixId page = chain.At(PrefixKind::kPage, begin + page_tokens_);
+    const auto page_bytes = static_cast<std::uint64_t>(page_tokens_) * kv_bytes_per_token_;
+    const PrefixBlob blob = Get(page, page_bytes, may_evict);
+    if (blob == nullptr) return false;
+    state.LoadKv(begin, page_tokens_, blob->data());
+  }
+  const std::span<std::byte> recurrent = state.recurrent_part();
+  std::memcpy(recurrent.data(), snapshot->data(), recurrent.size());
+  state.LoadKv(whole, n_tokens - whole, snapshot->data() + recurrent.size());
+  return true;
+}
+
+// ---- Keeping ------------------------------------------------------------------------------------
+
+std::vector<PlannedMark> PrefixKeeper::PlanMarks(std::span<const std::int64_t> boundaries,
+                                                 std::int64_t n_reused,
+                                                 std::int64_t n_prompt) const {
+  std::vector<PlannedMark> marks;
+  const std::uint64_t bytes = recurrent_bytes_ + kv_bytes_per_token_;
+  // One prompt's snapshots leave half of the memory to others.
+  const auto most = static_cast<std::size_t>(std::min<std::uint64_t>(
+      kMostMarks, memory_.limit_bytes() == 0 ? 0 : 1 + memory_.limit_bytes() / (2 * bytes)));
+  const std::int64_t last = n_prompt - 1;
+  const auto add = [&](std::int64_t n, bool is_spare, bool for_disk) {
+    if (n <= n_reused || n > last || marks.size() >= most) return;
+    const auto is_near = [n](const PlannedMark& mark) {
+      return std::abs(mark.n_tokens - n) < kNearTokens;
+    };
+    if (std::any_of(marks.begin(), marks.end(), is_near)) return;
+    marks.push_back({n, is_spare, for_disk});
+  };
+  std::vector<std::int64_t> ends;
+  for (const std::int64_t n : boundaries) {
+    if (0 < n && n <= last) ends.push_back(n);
+  }
+  const std::size_t n_ends = ends.size();
+  if (n_ends > 0) add(ends[n_ends - 1], false, true);
+  add(last, false, true);
+  if (n_ends > 0) add(ends[0], false, true);
+  for (std::size_t i = 2; i <= 4 && i <= n_ends; ++i) add(ends[n_ends - i], false, false);
+  if (n_ends > 1) add(ends[1], false, true);
+  const std::int64_t n_spare = std::min(kMostSpare, (last - n_reused) / kSpareEveryTokens);
+  for (std::int64_t i = 1; i <= n_spare; ++i) {
+    add(WholePages(n_reused + (last - n_reused) * i / (n_spare + 1)), true, false);
+  }
+  std::sort(marks.begin(), marks.end(),
+            [](const PlannedMark& a, const PlannedMark& b) { return a.n_tokens < b.n_tokens; });
+  return marks;
+}
+
+std::shared_ptr<PageBuffer> PrefixKeeper::BeginSnapshot(std::int64_t n_tokens) {
+  return memory_.Allocate(SnapshotBytes(n_tokens), true);
+}
+
+PrefixId PrefixKeeper::KeepSnapshot(const PrefixChain& chain, const PlannedMark& mark,
+                                    std::shared_ptr<PageBuffer> blob, const Session& session) {
+  const std::int64_t whole = WholePages(mark.n_tokens);
+  session.state().SaveKv(whole, mark.n_tokens - whole, blob->data() + recurrent_bytes_);
+  const PrefixId id = chain.At(PrefixKind::kSnapshot, mark.n_tokens);
+  memory_.Insert(id, std::move(blob), mark.is_spare);
+  return id;
+}
+
+void PrefixKeeper::Keep(const Timeline& timeline, std::span<const PrefixId> for_disk) {
+  if (timeline.is_side || timeline.tokens.empty() || memory_.limit_bytes() == 0) return;
+  const PrefixChain chain(timeline.tokens, page_tokens_);
+  const auto n_tokens = static_cast<std::int64_t>(timeline.tokens.size());
+  const SessionState& state = timeline.session->state();
+  for (std::int64_t end = page_tokens_; end <= n_tokens; end += page_tokens_) {
+    const PrefixId id = chain.At(PrefixKind::kPage, end);
+    const bool on_disk = disk_ == nullptr || disk_->Has(id);
+    PrefixBlob kept = memory_.Find(id);
+    if (kept == nullptr) {
+      const auto page_bytes = static_cast<std::uint64_t>(page_tokens_) * kv_bytes_per_token_;
+      const std::shared_ptr<PageBuffer> blob = memory_.Allocate(page_bytes, true);
+      if (blob == nullptr) break;
+      state.SaveKv(end - page_tokens_, page_tokens_, blob->data());
+      memory_.Insert(id, blob, false);
+      kept = blob;
+    }
+    if (!on_disk) disk_->Write(id, kept);
+  }
+  if (disk_ != nullptr) {
+    for (const PrefixId& id : for_disk) {
+      const PrefixBlob kept = memory_.Find(id);
+      if (kept != nullptr) disk_->Write(id, kept);
+    }
+  }
+  const PrefixId end = chain.At(PrefixKind::kSnapshot, n_tokens);
+  if (!timeline.is_live || memory_.Has(end)) return;
+  std::shared_ptr<PageBuffer> blob = BeginSnapshot(n_tokens);
+  if (blob == nullptr) return;
+  const std::span<const std::byte> recurrent = state.recurrent_part();
+  std::memcpy(blob->data(), recurrent.data(), recurrent.size());
+  (void)KeepSnapshot(chain, {n_tokens, false, false}, std::move(blob), *timeline.session);
+}
+
+void PrefixKeeper::StopDisk(std::int64_t deadline_us) {
+  if (disk_ != nullptr) disk_->Stop(deadline_us);
+}
+
+}  // namespace larder
