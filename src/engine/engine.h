@@ -32,6 +32,7 @@ struct EngineOptions {
   std::int64_t max_batch = 0;       // prompt tokens at once; 0: from the budget
   int n_used = 0;                   // experts per token; 0: the model's own
   double expert_mass = 1;           // of a token's experts the first that reach this weight; 1: all
+  bool checkpoint = false;          // room in the session for one checkpoint, inside the budget
   IoMode io_mode = IoMode::kAuto;
   int io_depth = 16;
   double throttle_bytes_per_second = 0;  // 0: no limit

@@ -34,6 +34,7 @@ struct Engine::Impl {
   float expert_mass = 1;
   ExpertTimeline* timeline = nullptr;
   PhaseTimes times;
+  bool checkpoint = false;
   bool session_alive = false;
   std::string heat_path;  // empty: nothing is remembered
   std::uint64_t heat_identity = 0;

@@ -27,7 +27,7 @@ class Session {
   /// Appends tokens (a prompt or one answer token), in batches of the plan's size, and gives the
   /// logits asked for, in order. kInvalidArgument: a token id out of range (named), nothing
   /// appended; a full context says how many positions there are. kIoError and kCancelled leave the
-  /// session broken: only Clear works then.
+  /// session broken: only Clear and RestoreCheckpoint work then.
   Status Append(std::span<const std::int32_t> tokens, LogitsFor which, const LogitsSink& sink,
                 const Progress& progress = nullptr);
 
@@ -38,8 +38,15 @@ class Session {
   /// callable from a signal handler.
   void Cancel() { cancelled_.store(true, std::memory_order_relaxed); }
 
-  /// Back to an empty timeline.
+  /// Back to an empty timeline, without a checkpoint.
   void Clear();
+
+  /// Remembers this moment, in place of an earlier one. Only with EngineOptions::checkpoint.
+  void SetCheckpoint();
+  /// Back to that moment, bit for bit; the checkpoint stays. A broken session works again.
+  void RestoreCheckpoint();
+  /// Tokens at the checkpoint; -1: there is none.
+  std::int64_t checkpoint_tokens() const;
 
  private:
   friend class Engine;

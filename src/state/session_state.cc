@@ -36,6 +36,9 @@ std::uint64_t StateShape::SizeBytes(std::int64_t capacity) const {
   for (const LayerStateShape& layer : layers) {
     size_bytes += 2 * KvPartBytes(layer, kv_dtype, capacity) + FloatPartBytes(layer.n_recurrent) +
                   FloatPartBytes(layer.n_convolution);
+    if (has_checkpoint) {
+      size_bytes += FloatPartBytes(layer.n_recurrent) + FloatPartBytes(layer.n_convolution);
+    }
   }
   return size_bytes;
 }
@@ -60,14 +63,33 @@ Result<SessionState> SessionState::Allocate(const StateShape& shape, std::int64_
     place(layer, 2, FloatPartBytes(shape.layers[layer].n_recurrent));
     place(layer, 3, FloatPartBytes(shape.layers[layer].n_convolution));
   }
+  state.recurrent_bytes_ = end - state.recurrent_begin_;
+  state.checkpoint_begin_ = end;
+  if (shape.has_checkpoint) end += state.recurrent_bytes_;
   LARDER_ASSIGN_OR_RETURN(state.buffer_, PageBuffer::Allocate(end, end >= 2 * kHugePageBytes));
   return state;
 }
 
 void SessionState::Clear() {
   // Old keys and values are never read again: positions from 0 are written before they are read.
-  std::memset(buffer_.data() + recurrent_begin_, 0, buffer_.size_bytes() - recurrent_begin_);
+  std::memset(buffer_.data() + recurrent_begin_, 0, recurrent_bytes_);
   n_tokens_ = 0;
+  checkpoint_tokens_ = -1;
+}
+
+void SessionState::SetCheckpoint() {
+  LARDER_CHECK(checkpoint_begin_ + recurrent_bytes_ <= buffer_.size_bytes());
+  std::memcpy(buffer_.data() + checkpoint_begin_, buffer_.data() + recurrent_begin_,
+              recurrent_bytes_);
+  checkpoint_tokens_ = n_tokens_;
+}
+
+void SessionState::RestoreCheckpoint() {
+  LARDER_CHECK(checkpoint_tokens_ >= 0);
+  // Keys and values from here on are written again before they are read.
+  std::memcpy(buffer_.data() + recurrent_begin_, buffer_.data() + checkpoint_begin_,
+              recurrent_bytes_);
+  n_tokens_ = checkpoint_tokens_;
 }
 
 }  // namespace larder
