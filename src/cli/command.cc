@@ -15,8 +15,9 @@
 namespace larder {
 
 std::span<const Command> AllCommands() {
-  static constexpr std::array<Command, 10> kCommands = {{
+  static constexpr std::array<Command, 11> kCommands = {{
       {"run", "answer a prompt", RunMain},
+      {"chat", "a conversation, with tools if you like", ChatMain},
       {"inspect", "what is in a model file, what stays in memory, what streams", InspectMain},
       {"bench", "measure speed beside the limits of this machine", BenchMain},
       {"logits", "logits of a list of tokens, as JSON or .npy", LogitsMain},

@@ -31,6 +31,7 @@ struct Command {
 std::span<const Command> AllCommands();
 
 int RunMain(const Arguments& arguments);
+int ChatMain(const Arguments& arguments);
 int LogitsMain(const Arguments& arguments);
 int PerplexityMain(const Arguments& arguments);
 int InspectMain(const Arguments& arguments);

@@ -1,13 +1,16 @@
 // larder run: one prompt, one answer. The answer goes to stdout as it is made, all else to stderr.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "cli/chat_screen.h"
 #include "cli/command.h"
 #include "cli/constraint_flags.h"
 #include "cli/engine_flags.h"
@@ -18,13 +21,15 @@
 #include "cli/progress.h"
 #include "cli/routing_recorder.h"
 #include "cli/sampling_flags.h"
+#include "cli/template_flag.h"
 #include "cli/timing.h"
 #include "cli/token_list.h"
 #include "engine/session.h"
 #include "format/gguf_writer.h"
 #include "sample/sampler.h"
-#include "text/chat_prompt.h"
+#include "text/answer_reader.h"
 #include "text/detokenizer.h"
+#include "text/prompt_writer.h"
 
 namespace larder {
 
@@ -37,9 +42,11 @@ struct RunFlags {
   ConstraintFlags constraint;
   std::string prompt;
   std::string system;
+  std::string chat_template;
   std::optional<std::int64_t> n_tokens;
   bool raw = false;
-  bool thinking = false;
+  std::string think = "off";
+  ThinkMode think_mode;  // what `think` says
   bool ignore_eos = false;
   bool timing = false;
   bool json = false;
@@ -51,10 +58,14 @@ struct RunFlags {
 // What can be known to be wrong before a model is loaded; reads stdin.
 Status CheckFlags(RunFlags* flags) {
   LARDER_RETURN_IF_ERROR(CheckSamplingFlags(flags->sampling));
+  LARDER_ASSIGN_OR_RETURN(flags->think_mode, ParseThink(flags->think));
   if (!flags->trace.empty()) LARDER_RETURN_IF_ERROR(CheckOutputPath(flags->trace));
-  if (flags->constraint.given() && (flags->thinking || flags->ignore_eos)) {
-    return InvalidArgument("{} and an answer held to JSON exclude each other",
-                           flags->thinking ? "--think" : "--ignore-eos");
+  if (flags->constraint.given() && flags->ignore_eos) {
+    return InvalidArgument("--ignore-eos and an answer held to JSON exclude each other");
+  }
+  if (flags->raw && (flags->think_mode.on || !flags->chat_template.empty())) {
+    return InvalidArgument("--raw takes the text as it is: {} has no place in it",
+                           flags->think_mode.on ? "--think" : "--chat-template");
   }
   if (flags->n_logprobs && !flags->json) {
     return InvalidArgument("--logprobs is part of the JSON output; give --json too");
@@ -66,22 +77,6 @@ Status CheckFlags(RunFlags* flags) {
     return InvalidArgument("the prompt is empty; give a text with -p TEXT");
   }
   return Status::Ok();
-}
-
-Result<std::vector<std::int32_t>> MakePrompt(const RunFlags& flags, const Engine& engine,
-                                             const Tokenizer& tokenizer) {
-  if (!flags.raw) {
-    ChatMlPrompt prompt;
-    prompt.user = flags.prompt;
-    prompt.system = flags.system;
-    prompt.thinking = flags.thinking;
-    return EncodeTurn(engine.metadata(), tokenizer, prompt);
-  }
-  LARDER_ASSIGN_OR_RETURN(
-      std::vector<std::int32_t> tokens,
-      tokenizer.Encode(flags.prompt, {.add_special = true, .parse_special = true}));
-  if (tokens.empty()) return InvalidArgument("the prompt is empty; give a text with -p TEXT");
-  return tokens;
 }
 
 // One run from the loaded engine on; holds what the callbacks of Generate write.
@@ -97,7 +92,7 @@ class Run {
         decoder_(*tokenizer) {}
 
   Result<int> Execute() {
-    LARDER_ASSIGN_OR_RETURN(prompt_, MakePrompt(flags_, *engine_, *tokenizer_));
+    LARDER_RETURN_IF_ERROR(Prepare());
     LARDER_ASSIGN_OR_RETURN(
         const SamplerParams sampler,
         MakeSamplerParams(flags_.sampling, engine_->metadata(), tokenizer_->n_vocab()));
@@ -111,7 +106,7 @@ class Run {
     const auto n_prompt = static_cast<std::int64_t>(prompt_.size());
     const auto n_answer = static_cast<std::int64_t>(answer_.size());
     Take(&figures_->answer, n_answer, std::max<std::int64_t>(session->n_tokens() - n_prompt, 0));
-    const Status printed = Print(decoder_.Flush());
+    const Status printed = Finish();
     if (!stopped.ok()) {
       EndLine();
       return stopped.status();
@@ -124,6 +119,40 @@ class Run {
   }
 
  private:
+  // The prompt's tokens, and who reads the answer: for raw text nobody, it is all answer.
+  Status Prepare() {
+    if (flags_.raw) {
+      LARDER_ASSIGN_OR_RETURN(
+          prompt_, tokenizer_->Encode(flags_.prompt, {.add_special = true, .parse_special = true}));
+      if (!prompt_.empty()) return Status::Ok();
+      return InvalidArgument("the prompt is empty; give a text with -p TEXT");
+    }
+    std::vector<Message> messages;
+    if (!flags_.system.empty()) messages.push_back(SystemMessage(flags_.system));
+    messages.push_back(UserMessage(flags_.prompt));
+    const Result<PromptWriter> writer =
+        MakePromptWriter(engine_->metadata(), tokenizer_, flags_.chat_template);
+    if (!writer.ok()) return WithAdvice(writer.status());
+    const Result<std::string> text = writer->Render(messages, {}, {flags_.think_mode.on, true});
+    if (!text.ok()) return WithAdvice(text.status());
+    LARDER_ASSIGN_OR_RETURN(prompt_, writer->Encode(*text));
+    reader_.emplace(tokenizer_, writer->style(), std::vector<ToolDefinition>(), *text,
+                    flags_.think_mode);
+    if (constraint_ == nullptr) return Status::Ok();
+    if (flags_.think_mode.on && writer->style().calls == CallFormat::kHarmony) {
+      return Unsupported(
+          "this model's answers are held to JSON without reasoning only; leave --think away");
+    }
+    reader_->HoldText();
+    return Status::Ok();
+  }
+
+  Status WithAdvice(const Status& status) const {
+    if (!flags_.chat_template.empty()) return status;
+    return Status(status.code(),
+                  status.message() + "; --raw gives the model the text without its template");
+  }
+
   Status BeginTrace() {
     if (flags_.trace.empty()) return Status::Ok();
     const ModelShape& shape = engine_->shape();
@@ -163,11 +192,40 @@ class Run {
     };
     options.on_token = [this](std::int32_t token) -> Status {
       answer_.push_back(token);
-      return Print(decoder_.Push(token));
+      if (!reader_) return Print(decoder_.Push(token));
+      reader_->Push(token, &deltas_);
+      return Deliver();
     };
+    if (reader_) {
+      options.forced = [this] { return reader_->Forced(); };
+      options.goes_on_after = [this](std::int32_t token) { return reader_->GoesOnAfter(token); };
+      options.unconstrained = [this] { return reader_->in_reasoning(); };
+    }
     engine_->ResetStats();
     phase_start_us_ = NowUs();
     return Generate(session, tokenizer_, prompt_, options);
+  }
+
+  // Reasoning is not the answer: it goes to stderr.
+  Status Deliver() {
+    for (const OutputDelta& delta : std::exchange(deltas_, {})) {
+      if (delta.kind == OutputDelta::Kind::kText) {
+        screen_.EndReasoning();
+        LARDER_RETURN_IF_ERROR(Print(delta.text));
+      } else if (delta.kind == OutputDelta::Kind::kReasoning) {
+        reasoning_ += delta.text;
+        if (!flags_.json) screen_.Reasoning(delta.text);
+      }
+    }
+    return Status::Ok();
+  }
+
+  Status Finish() {
+    if (!reader_) return Print(decoder_.Flush());
+    reader_->Finish(&deltas_);
+    const Status delivered = Deliver();
+    screen_.EndReasoning();
+    return delivered;
   }
 
   // Ends the phase that is being measured and begins the next.
@@ -184,7 +242,8 @@ class Run {
   Status Print(const std::string& piece) {
     text_ += piece;
     if (flags_.json || piece.empty()) return Status::Ok();
-    return WriteStdout(piece);
+    // On a terminal a model's control characters would be obeyed.
+    return WriteStdout(on_terminal_ ? WithoutControls(piece) : piece);
   }
 
   void EndLine() const {
@@ -203,13 +262,14 @@ class Run {
                              {"stop", StopReasonName(reason)},
                              {"plan", engine_->plan().Describe()},
                              {"timings", ToJson(*figures_)}};
+      if (!reasoning_.empty()) json["reasoning"] = reasoning_;
       if (!engine_->plan().lossy.empty()) json["lossy"] = engine_->plan().lossy;
       if (flags_.n_logprobs) json["logprobs"] = LogprobsJson();
       LARDER_RETURN_IF_ERROR(WriteStdout(DumpJson(json) + "\n"));
     }
     if (reason == StopReason::kInterrupted) return InterruptExitStatus();
-    if (constraint_ != nullptr && reason != StopReason::kEndOfGeneration &&
-        !constraint_->may_end()) {
+    const bool cut = reason != StopReason::kEndOfGeneration && !MayEnd();
+    if (cut || (constraint_ != nullptr && reader_ && reader_->in_reasoning())) {
       PrintError("the answer was cut off before its JSON was complete; give a larger -n or --ctx");
       return kExitFailure;
     }
@@ -220,6 +280,9 @@ class Run {
     // failure.
     return flags_.n_tokens ? kExitFailure : kExitSuccess;
   }
+
+  // False where an answer held to JSON is not whole.
+  bool MayEnd() const { return constraint_ == nullptr || constraint_->may_end(); }
 
   nlohmann::json TokenJson(std::int32_t token, double logprob) const {
     return {{"token", token},
@@ -252,6 +315,11 @@ class Run {
   std::vector<std::int32_t> answer_;
   std::vector<Logprobs> logprobs_;
   std::string text_;
+  std::string reasoning_;
+  std::optional<AnswerReader> reader_;
+  std::vector<OutputDelta> deltas_;
+  ChatScreen screen_;
+  const bool on_terminal_ = isatty(STDOUT_FILENO) != 0;
   std::int64_t phase_start_us_ = 0;
 };
 
@@ -291,7 +359,11 @@ void AddRunOptions(CLI::App* app, RunFlags* flags) {
       ->check(WholeNumber(1));
   app->add_option("--system", flags->system, "a system message before it")->type_name("TEXT");
   app->add_flag("--raw", flags->raw, "take the text as it is, without a chat's frame");
-  app->add_flag("--think", flags->thinking, "let the model reason first, if it can");
+  app->add_option("--think", flags->think,
+                  "reason before answering: on, off (default), or at most N tokens")
+      ->type_name("on|off|N")
+      ->expected(0, 1);
+  AddTemplateFlag(app, &flags->chat_template);
   AddEngineFlags(app, &flags->engine);
   AddConstraintFlags(app, &flags->constraint);
   AddSamplingFlags(app, &flags->sampling);

@@ -2,14 +2,13 @@
 #include <fmt/format.h>
 
 #include <cstdio>
-#include <fstream>
-#include <iterator>
 #include <memory>
-#include <sstream>
+#include <optional>
 
 #include "cli/command.h"
 #include "cli/demo_model.h"
 #include "cli/output.h"
+#include "cli/template_flag.h"
 #include "cli/token_list.h"
 #include "format/gguf_reader.h"
 #include "text/chat_template.h"
@@ -22,18 +21,14 @@ namespace {
 struct TemplateFlags {
   std::string model;
   std::string file;
+  std::string name;
   std::string input;
   std::string now;
   bool tokens = false;
 };
 
-Result<std::string> ReadTextFile(const std::string& path) {
-  if (path == "-") return ReadStdin();
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return NotFound("{} cannot be opened; give a file that is there", path);
-  std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  if (file.bad()) return IoError("{} cannot be read", path);
-  return text;
+Result<std::string> ReadInput(const std::string& path) {
+  return path == "-" ? ReadStdin() : ReadTextFile(path);
 }
 
 // "2026-03-09 14:05:07", for what strftime_now shows.
@@ -59,9 +54,9 @@ Status Render(const TemplateFlags& flags) {
     LARDER_ASSIGN_OR_RETURN(made.now, ParseNow(flags.now));
     return made;
   }());
-  LARDER_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(flags.input));
+  LARDER_ASSIGN_OR_RETURN(const std::string text, ReadInput(flags.input));
   if (!flags.file.empty()) {
-    LARDER_ASSIGN_OR_RETURN(const std::string source, ReadTextFile(flags.file));
+    LARDER_ASSIGN_OR_RETURN(const std::string source, ReadInput(flags.file));
     LARDER_ASSIGN_OR_RETURN(const ChatTemplate chat, ChatTemplate::Parse(source));
     LARDER_ASSIGN_OR_RETURN(const std::string rendered, chat.RenderText(text, options));
     return WriteStdout(rendered);
@@ -72,8 +67,12 @@ Status Render(const TemplateFlags& flags) {
   if (!input.is_object()) {
     return InvalidArgument("{} is no JSON object with messages", flags.input);
   }
-  LARDER_ASSIGN_OR_RETURN(const std::optional<ChatTemplate> chat,
-                          ModelChatTemplate(model.metadata, HasTools(input)));
+  std::optional<ChatTemplate> chat;
+  if (flags.name.empty()) {
+    LARDER_ASSIGN_OR_RETURN(chat, ModelChatTemplate(model.metadata, HasTools(input)));
+  } else {
+    LARDER_ASSIGN_OR_RETURN(chat, ChooseTemplate(model.metadata, flags.name));
+  }
   if (!chat) {
     return NotFound("{} has no chat template; give one with --template FILE", path);
   }
@@ -99,6 +98,7 @@ int TemplateMain(const Arguments& arguments) {
   app.add_option("-m,--model", flags.model, "GGUF file whose template is taken")->type_name("FILE");
   app.add_option("--template", flags.file, "a template's source instead of a model")
       ->type_name("FILE");
+  AddTemplateFlag(&app, &flags.name);
   app.add_option("--input", flags.input,
                  "JSON object with messages, and tools, add_generation_prompt, bos_token or any "
                  "other variable; - for stdin")
@@ -110,8 +110,9 @@ int TemplateMain(const Arguments& arguments) {
   if (!line.Given("--input")) {
     return Fail(InvalidArgument("template needs a conversation; give it with --input FILE.json"));
   }
-  if (!flags.file.empty() && (!flags.model.empty() || flags.tokens)) {
-    return Fail(InvalidArgument("--template FILE goes with neither -m nor --tokens"));
+  if (!flags.file.empty() && (!flags.model.empty() || flags.tokens || !flags.name.empty())) {
+    return Fail(
+        InvalidArgument("--template FILE goes with neither -m, --chat-template nor --tokens"));
   }
   const Status status = Render(flags);
   return status.ok() ? kExitSuccess : Fail(status);

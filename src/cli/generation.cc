@@ -1,6 +1,8 @@
 // Prompt, sample, append, until the end.
 #include "cli/generation.h"
 
+#include <deque>
+
 namespace larder {
 
 const char* StopReasonName(StopReason reason) {
@@ -19,8 +21,10 @@ const char* StopReasonName(StopReason reason) {
 
 namespace {
 
-std::int32_t Choose(TokenConstraint* constraint, const std::vector<float>& logits,
+std::int32_t Choose(const GenerationOptions& options, const std::vector<float>& logits,
                     Sampler* sampler) {
+  TokenConstraint* constraint = options.constraint;
+  if (options.unconstrained && options.unconstrained()) constraint = nullptr;
   if (constraint == nullptr) return sampler->Sample(logits);
   const std::int32_t token = sampler->Sample(logits, constraint->Mask());
   LARDER_CHECK(constraint->Accept(token).ok());
@@ -39,11 +43,19 @@ Result<StopReason> Generate(Session& session, const Tokenizer* tokenizer,
   LARDER_RETURN_IF_ERROR(session.Append(prompt, LogitsFor::kLastToken, keep, options.on_prompt));
   if (options.on_prompt_done) options.on_prompt_done();
   Sampler sampler(options.sampler);
+  sampler.AddPrompt(options.before);
   sampler.AddPrompt(prompt);
+  std::deque<std::int32_t> forced;
   for (std::int64_t n_made = 0; n_made < options.max_tokens;) {
     if (options.interrupted && options.interrupted()) return StopReason::kInterrupted;
-    const std::int32_t token = Choose(options.constraint, logits, &sampler);
-    const bool ends = tokenizer != nullptr && tokenizer->IsEndOfGeneration(token);
+    if (forced.empty() && options.forced) {
+      for (const std::int32_t token : options.forced()) forced.push_back(token);
+    }
+    const bool chosen = forced.empty();
+    const std::int32_t token = chosen ? Choose(options, logits, &sampler) : forced.front();
+    if (!chosen) forced.pop_front();
+    const bool ends = chosen && tokenizer != nullptr && tokenizer->IsEndOfGeneration(token) &&
+                      !(options.goes_on_after && options.goes_on_after(token));
     if (ends && !options.ignore_eos) return StopReason::kEndOfGeneration;
     sampler.Accept(token);
     if (options.n_logprobs) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -24,8 +25,12 @@ struct GenerationOptions {
   std::int64_t max_tokens = 0;
   bool ignore_eos = false;
   SamplerParams sampler;
+  /// What the session holds before the prompt, for the penalties.
+  std::span<const std::int32_t> before;
   /// Says which tokens may come and hears which came; null: all may. Used during the call only.
   TokenConstraint* constraint = nullptr;
+  /// True while the constraint waits, as it knows nothing of thoughts; asked before each token.
+  std::function<bool()> unconstrained;
   /// Before on_token, what the model thought of the token and of its `n_logprobs` strongest rivals.
   std::optional<std::size_t> n_logprobs;
   std::function<void(const Logprobs& logprobs)> on_logprobs;
@@ -37,6 +42,11 @@ struct GenerationOptions {
   /// answer and is Generate's.
   std::function<Status(std::int32_t token)> on_token;
   std::function<bool()> interrupted;
+  /// Tokens that come next instead of chosen ones, unseen by the constraint; asked for before the
+  /// first token and after each that was chosen or that ended a row of these. Empty: none.
+  std::function<std::vector<std::int32_t>()> forced;
+  /// True for a token after which this model's answer goes on, though it ends others.
+  std::function<bool(std::int32_t token)> goes_on_after;
 };
 
 /// Appends the prompt and generates. `tokenizer` says which tokens end an answer; null: none does.

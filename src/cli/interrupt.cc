@@ -47,6 +47,10 @@ void InterruptScope::Watch(Session* session) {
 
 bool InterruptScope::requested() const { return g_n_interrupts.load() > 0; }
 
+bool InterruptScope::only_ctrl_c() const { return g_first_signal.load() == SIGINT; }
+
+void InterruptScope::Forget() { g_n_interrupts.store(0); }
+
 int InterruptExitStatus() { return 128 + g_first_signal.load(); }
 
 void InstallInterruptHandler() {

@@ -22,6 +22,10 @@ class InterruptScope {
   /// Cancelled at the first Ctrl-C; nullptr stops watching. The session outlives the watch.
   void Watch(Session* session);
   bool requested() const;
+  /// Only Ctrl-C has come: what it stops is one answer, not the program.
+  bool only_ctrl_c() const;
+  /// Forgets the Ctrl-C that has been dealt with, so that the next is a first one again.
+  void Forget();
 };
 
 /// 128 + the first signal that came, 130 when none did.

@@ -104,6 +104,7 @@ MemoryRequest RequestOf(const EngineOptions& options, const Model& model,
           .prefix_cache_by_share = options.keep_prefixes && !options.prefix_cache_bytes,
           .max_batch = std::min(options.max_batch, context_tokens),
           .n_threads = n_threads,
+          .checkpoint = options.checkpoint,
           .budget_given = options.memory_budget_bytes.has_value(),
           .budget_bytes = options.memory_budget_bytes.value_or(0)};
 }
@@ -174,6 +175,7 @@ Result<std::unique_ptr<Engine>> Engine::Load(const EngineOptions& options) {
   impl->plan.reader = impl->reader->name();
   impl->plan.n_threads = n_threads;
   impl->plan.isa = isa;
+  impl->checkpoint = options.checkpoint;
   LARDER_RETURN_IF_ERROR(LoadWeights(options, impl.get()));
   LARDER_RETURN_IF_ERROR(impl->CheckFiles());
   if (options.warm_start) impl->BeginWarmStart(options.model_path);
@@ -305,8 +307,10 @@ void Engine::SetTimeline(ExpertTimeline* timeline) {
 
 Result<std::unique_ptr<Session>> Engine::NewSession() {
   LARDER_CHECK(impl_->n_sessions_alive < impl_->plan.n_sessions);
+  StateShape shape = state_shape();
+  shape.has_checkpoint = impl_->checkpoint;
   LARDER_ASSIGN_OR_RETURN(SessionState state,
-                          SessionState::Allocate(state_shape(), impl_->plan.context_tokens));
+                          SessionState::Allocate(shape, impl_->plan.context_tokens));
   return std::unique_ptr<Session>(new Session(impl_.get(), std::move(state)));
 }
 

@@ -38,6 +38,7 @@ struct EngineOptions {
   bool keep_prefixes = false;
   int n_used = 0;          // experts per token; 0: the model's own
   double expert_mass = 1;  // of a token's experts the first that reach this weight; 1: all
+  bool checkpoint = false;  // room in each session for one checkpoint, inside the budget
   IoMode io_mode = IoMode::kAuto;
   int io_depth = 16;
   double throttle_bytes_per_second = 0;  // 0: no limit

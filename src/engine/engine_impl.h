@@ -36,6 +36,7 @@ struct Engine::Impl {
   float expert_mass = 1;
   ExpertTimeline* timeline = nullptr;
   PhaseTimes times;
+  bool checkpoint = false;
   int n_sessions_alive = 0;
   std::string heat_path;  // empty: nothing is remembered
   std::uint64_t heat_identity = 0;

@@ -112,6 +112,7 @@ void DescribeMode(const MemoryRequest& request, EnginePlan* plan) {
 StateShape StateShapeOf(const MemoryRequest& request) {
   StateShape shape = request.model->state_shape();
   shape.kv_dtype = request.kv_dtype;
+  shape.has_checkpoint = request.checkpoint;
   return shape;
 }
 

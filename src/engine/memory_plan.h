@@ -20,6 +20,7 @@ struct MemoryRequest {
   bool prefix_cache_by_share = false;  // instead: a share of the budget, where there is room
   std::int64_t max_batch = 0;          // 0: chosen here
   int n_threads = 1;
+  bool checkpoint = false;  // the session's state has one
   bool budget_given = false;
   std::uint64_t budget_bytes = 0;  // when given
 };

@@ -29,6 +29,19 @@ void Session::Resume(std::int64_t n_tokens) {
   cancelled_.store(false, std::memory_order_relaxed);
 }
 
+void Session::SetCheckpoint() {
+  LARDER_CHECK(!broken_);
+  state_.SetCheckpoint();
+}
+
+void Session::RestoreCheckpoint() {
+  state_.RestoreCheckpoint();
+  broken_ = false;
+  cancelled_.store(false, std::memory_order_relaxed);
+}
+
+std::int64_t Session::checkpoint_tokens() const { return state_.checkpoint_tokens(); }
+
 Status Session::Append(std::span<const std::int32_t> tokens, LogitsFor which,
                        const LogitsSink& sink, const Progress& progress) {
   if (broken_) return InvalidArgument("this session failed before; clear it first");

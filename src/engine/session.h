@@ -29,7 +29,7 @@ class Session {
   /// Appends tokens (a prompt or one answer token), in batches of the plan's size, and gives the
   /// logits asked for, in order. kInvalidArgument: a token id out of range (named), nothing
   /// appended; a full context says how many positions there are. kIoError and kCancelled leave the
-  /// session broken: only Clear works then.
+  /// session broken: only Clear and RestoreCheckpoint work then.
   Status Append(std::span<const std::int32_t> tokens, LogitsFor which, const LogitsSink& sink,
                 const Progress& progress = nullptr);
 
@@ -51,7 +51,7 @@ class Session {
   /// Whether Cancel was called since the last Clear or Resume.
   bool is_cancelled() const { return cancelled_.load(std::memory_order_relaxed); }
 
-  /// Back to an empty timeline.
+  /// Back to an empty timeline, without a checkpoint.
   void Clear();
 
   /// For those who copy beginnings of timelines in and out, then Resume: the timeline holds
@@ -59,6 +59,13 @@ class Session {
   SessionState& state() { return state_; }
   const SessionState& state() const { return state_; }
   void Resume(std::int64_t n_tokens);
+
+  /// Remembers this moment, in place of an earlier one. Only with EngineOptions::checkpoint.
+  void SetCheckpoint();
+  /// Back to that moment, bit for bit; the checkpoint stays. A broken session works again.
+  void RestoreCheckpoint();
+  /// Tokens at the checkpoint; -1: there is none.
+  std::int64_t checkpoint_tokens() const;
 
  private:
   friend class Engine;

@@ -45,6 +45,9 @@ std::uint64_t StateShape::SizeBytes(std::int64_t capacity) const {
   for (const LayerStateShape& layer : layers) {
     size_bytes += 2 * KvPartBytes(layer, kv_dtype, capacity) + FloatPartBytes(layer.n_recurrent) +
                   FloatPartBytes(layer.n_convolution);
+    if (has_checkpoint) {
+      size_bytes += FloatPartBytes(layer.n_recurrent) + FloatPartBytes(layer.n_convolution);
+    }
   }
   return size_bytes;
 }
@@ -71,6 +74,9 @@ Result<SessionState> SessionState::Allocate(const StateShape& shape, std::int64_
     place(layer, 3, FloatPartBytes(shape.layers[layer].n_convolution));
   }
   state.recurrent_end_ = end;
+  state.recurrent_bytes_ = state.recurrent_end_ - state.recurrent_begin_;
+  state.checkpoint_begin_ = end;
+  if (shape.has_checkpoint) end += state.recurrent_bytes_;
   LARDER_ASSIGN_OR_RETURN(state.buffer_, PageBuffer::Allocate(end, end >= 2 * kHugePageBytes));
   return state;
 }
@@ -80,6 +86,22 @@ void SessionState::Clear() {
   const std::span<std::byte> part = recurrent_part();
   std::fill(part.begin(), part.end(), std::byte{0});
   n_tokens_ = 0;
+  checkpoint_tokens_ = -1;
+}
+
+void SessionState::SetCheckpoint() {
+  LARDER_CHECK(checkpoint_begin_ + recurrent_bytes_ <= buffer_.size_bytes());
+  std::memcpy(buffer_.data() + checkpoint_begin_, buffer_.data() + recurrent_begin_,
+              recurrent_bytes_);
+  checkpoint_tokens_ = n_tokens_;
+}
+
+void SessionState::RestoreCheckpoint() {
+  LARDER_CHECK(checkpoint_tokens_ >= 0);
+  // Keys and values from here on are written again before they are read.
+  std::memcpy(buffer_.data() + recurrent_begin_, buffer_.data() + checkpoint_begin_,
+              recurrent_bytes_);
+  n_tokens_ = checkpoint_tokens_;
 }
 
 void SessionState::SetTokens(std::int64_t n_tokens) {

@@ -26,6 +26,7 @@ struct LayerStateShape {
 struct StateShape {
   std::vector<LayerStateShape> layers;
   DType kv_dtype = DType::kF16;  // of keys and values: F16, or Q8_0 where heads are whole blocks
+  bool has_checkpoint = false;   // room for a second copy of the recurrent and convolution states
 
   /// Bytes of keys and values that one position adds.
   std::uint64_t KvBytesPerToken() const;
@@ -50,7 +51,7 @@ class SessionState {
   std::int64_t n_tokens() const { return n_tokens_; }
   void Advance(std::int64_t n_tokens) { n_tokens_ += n_tokens; }
 
-  /// Forgets everything; the memory stays.
+  /// Forgets everything, the checkpoint too; the memory stays.
   void Clear();
 
   /// The recurrent and convolution states of all layers, [RecurrentBytes()].
@@ -72,6 +73,14 @@ class SessionState {
   /// it are in place and whose recurrent part the caller has put in place.
   void SetTokens(std::int64_t n_tokens);
 
+  /// Remembers this moment: recurrent states are copied, keys and values stay where they are. One
+  /// at a time; needs a shape with a checkpoint.
+  void SetCheckpoint();
+  /// Back to the checkpoint, which stays.
+  void RestoreCheckpoint();
+  /// Its position; -1: there is none.
+  std::int64_t checkpoint_tokens() const { return checkpoint_tokens_; }
+
  private:
   template <typename T>
   T* at(int layer, int part) const {
@@ -88,6 +97,9 @@ class SessionState {
   std::uint64_t recurrent_begin_ = 0;  // recurrent and convolution parts lie behind the KV caches
   std::uint64_t recurrent_end_ = 0;
   DType kv_dtype_ = DType::kF16;
+  std::uint64_t recurrent_bytes_ = 0;
+  std::uint64_t checkpoint_begin_ = 0;  // behind them, where there is one
+  std::int64_t checkpoint_tokens_ = -1;
   std::int64_t capacity_ = 0;
   std::int64_t n_tokens_ = 0;
 };

@@ -84,5 +84,32 @@ TEST(SessionState, QuantizedRowsDoNotOverlap) {
                           [](std::byte x) { return x == std::byte{0}; }));
 }
 
+TEST(SessionState, CheckpointBringsRecurrentPartsBack) {
+  StateShape shape = MixedShape();
+  const std::uint64_t without = shape.SizeBytes(3);
+  shape.has_checkpoint = true;
+  EXPECT_EQ(shape.SizeBytes(3) - without, (2 * 16 * 16 + 96 + 16) * sizeof(float));
+  SessionState state = SessionState::Allocate(shape, 3).value();
+  EXPECT_EQ(state.checkpoint_tokens(), -1);
+  state.recurrent(0)[511] = 4.0f;
+  state.convolution(0)[95] = 5.0f;
+  state.keys(1)[0] = std::byte{7};
+  state.Advance(2);
+  state.SetCheckpoint();
+  state.recurrent(0)[511] = 1.0f;
+  state.convolution(0)[95] = 1.0f;
+  state.recurrent(2)[0] = 9.0f;
+  state.Advance(1);
+  state.RestoreCheckpoint();
+  EXPECT_EQ(state.n_tokens(), 2);
+  EXPECT_EQ(state.recurrent(0)[511], 4.0f);
+  EXPECT_EQ(state.convolution(0)[95], 5.0f);
+  EXPECT_EQ(state.recurrent(2)[0], 0.0f);
+  EXPECT_EQ(state.keys(1)[0], std::byte{7});
+  EXPECT_EQ(state.checkpoint_tokens(), 2);
+  state.Clear();
+  EXPECT_EQ(state.checkpoint_tokens(), -1);
+}
+
 }  // namespace
 }  // namespace larder

@@ -18,6 +18,7 @@ using jinja::Kind;
 using jinja::Value;
 
 constexpr std::size_t kMaxSourceBytes = std::size_t{1} << 20;
+constexpr std::string_view kTemplateKey = "tokenizer.chat_template";
 
 Status StatusOf(const jinja::Error& error, int line) {
   const int at = error.line > 0 ? error.line : line;
@@ -134,21 +135,33 @@ Result<std::string> ChatTemplate::RenderText(std::string_view variables_json,
   });
 }
 
-bool ChatTemplate::Mentions(std::string_view word) const {
-  return source_->find(word) != std::string::npos;
-}
-
 Result<std::optional<ChatTemplate>> ModelChatTemplate(const Metadata& metadata, bool with_tools) {
   std::optional<ChatTemplate> made;
-  for (const char* key : {"tokenizer.chat_template.tool_use", "tokenizer.chat_template"}) {
-    const bool for_tools = key[std::string_view("tokenizer.chat_template").size()] != '\0';
-    if (!metadata.Has(key) || (for_tools && !with_tools)) continue;
+  const std::string default_key(kTemplateKey);
+  for (const std::string& key : {default_key + ".tool_use", default_key}) {
+    if (!metadata.Has(key) || (key != default_key && !with_tools)) continue;
     LARDER_ASSIGN_OR_RETURN(const std::string source, metadata.GetString(key));
     if (source.empty()) continue;
     LARDER_ASSIGN_OR_RETURN(made, ChatTemplate::Parse(source));
     break;
   }
   return made;
+}
+
+Result<ChatTemplate> NamedChatTemplate(const Metadata& metadata, const std::string& name) {
+  const std::string default_key(kTemplateKey);
+  const std::string key = name == "default" ? default_key : default_key + "." + name;
+  if (!metadata.Has(key)) {
+    std::string names = metadata.Has(default_key) ? "default" : "";
+    for (const auto& [one, value] : metadata.values()) {
+      if (one.rfind(default_key + ".", 0) != 0) continue;
+      names += (names.empty() ? "" : ", ") + one.substr(default_key.size() + 1);
+    }
+    return NotFound("the model has no chat template '{}'; it has {}", name,
+                    names.empty() ? "none" : names);
+  }
+  LARDER_ASSIGN_OR_RETURN(const std::string source, metadata.GetString(key));
+  return ChatTemplate::Parse(source);
 }
 
 void AddTokenVariables(const Tokenizer& tokenizer, nlohmann::ordered_json* variables) {

@@ -51,8 +51,6 @@ class ChatTemplate {
                                  const RenderOptions& options = RenderOptions()) const;
 
   const std::string& source() const { return *source_; }
-  /// Whether the source mentions a word (a variable such as "enable_thinking").
-  bool Mentions(std::string_view word) const;
 
  private:
   std::shared_ptr<const std::string> source_;
@@ -63,6 +61,10 @@ class ChatTemplate {
 /// there is one, otherwise tokenizer.chat_template. Nothing when the file has none. Errors as
 /// ChatTemplate::Parse.
 Result<std::optional<ChatTemplate>> ModelChatTemplate(const Metadata& metadata, bool with_tools);
+
+/// The template that the file keeps as tokenizer.chat_template.`name`; "default" is
+/// tokenizer.chat_template. kNotFound lists the names there are. Errors as ChatTemplate::Parse.
+Result<ChatTemplate> NamedChatTemplate(const Metadata& metadata, const std::string& name);
 
 /// Adds bos_token, eos_token and pad_token as the vocabulary has them, where the object
 /// does not say otherwise.

@@ -1,10 +1,9 @@
-// What templates may not do: limits, nesting, hostile sources and inputs; and how a model's
-// template is found and its text encoded. That the text is right: tests/template_golden_test.cc.
+// What templates may not do: limits, nesting, hostile sources and inputs. That the text is right:
+// tests/template_golden_test.cc.
 #include "text/chat_template.h"
 
 #include <gtest/gtest.h>
 
-#include "text/chat_prompt.h"
 #include "text/vocabulary_testing.h"
 
 namespace larder {
@@ -140,54 +139,6 @@ TEST(ChatTemplate, ReasoningHasAllItsNames) {
   EXPECT_EQ(*Render(source, R"({"messages": [{"reasoning_content": "a"}, {"thinking": "b"},
       {"reasoning": "c"}, {"reasoning": null}, {"thinking": "d", "reasoning_content": "e"}]})"),
             "a|a;b|b;c|c;|;e|d;");
-}
-
-Metadata WithTemplates(const std::string& plain, const std::string& tool_use) {
-  Metadata metadata = SmallVocabulary("gpt-2", {}, {}, {"<s>", "<|im_start|>", "<|im_end|>"});
-  if (!plain.empty()) metadata.SetString("tokenizer.chat_template", plain);
-  if (!tool_use.empty()) metadata.SetString("tokenizer.chat_template.tool_use", tool_use);
-  return metadata;
-}
-
-std::unique_ptr<Tokenizer> TokenizerOf(const Metadata& metadata) {
-  auto tokenizer = Tokenizer::FromMetadata(metadata);
-  EXPECT_TRUE(tokenizer.ok()) << tokenizer.status().message();
-  return std::move(*tokenizer);
-}
-
-TEST(ModelTemplate, IsTakenWhenThere) {
-  ChatMlPrompt prompt;
-  prompt.user = "q";
-  const Metadata none = WithTemplates("", "");
-  const auto tokenizer = TokenizerOf(none);
-  EXPECT_EQ(*FormatTurn(none, *tokenizer, prompt),
-            "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n");
-  const Metadata both =
-      WithTemplates("[{{ messages[-1].content }}{{ enable_thinking }}]", "T{{ tools|length }}");
-  EXPECT_EQ(*FormatTurn(both, *tokenizer, prompt), "[qFalse]");
-  prompt.thinking = true;
-  EXPECT_EQ(*FormatTurn(both, *tokenizer, prompt), "[qTrue]");
-  prompt.tools = {R"({"type": "function"})"};
-  EXPECT_EQ(*FormatTurn(both, *tokenizer, prompt), "T1");
-  const auto broken = FormatTurn(WithTemplates("{{", ""), *tokenizer, {.user = "q"});
-  ASSERT_FALSE(broken.ok());
-  EXPECT_NE(broken.status().message().find("--raw"), std::string::npos);
-}
-
-TEST(ModelTemplate, BeginTokenIsNeverDoubled) {
-  Metadata metadata = WithTemplates("{{ bos_token }}{{ messages[0].content }}", "");
-  const auto probe = TokenizerOf(metadata);
-  const auto begin = probe->FindToken("<s>");
-  ASSERT_TRUE(begin.has_value());
-  metadata.SetUint32("tokenizer.ggml.bos_token_id", static_cast<std::uint32_t>(*begin));
-  metadata.SetBool("tokenizer.ggml.add_bos_token", true);
-  const auto tokenizer = TokenizerOf(metadata);
-  const auto written = EncodeTurn(metadata, *tokenizer, {.user = "a"});
-  ASSERT_TRUE(written.ok()) << written.status().message();
-  ASSERT_EQ(written->size(), 2u);
-  EXPECT_EQ((*written)[0], *begin);
-  metadata.SetString("tokenizer.chat_template", "{{ messages[0].content }}");
-  EXPECT_EQ(*EncodeTurn(metadata, *tokenizer, {.user = "a"}), *written);
 }
 
 }  // namespace

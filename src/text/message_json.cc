@@ -247,4 +247,20 @@ Result<std::vector<ToolDefinition>> ToolsFromJson(const OrderedJson& json) {
   return tools;
 }
 
+std::string ConversationToJson(const std::vector<Message>& messages) {
+  OrderedJson list = OrderedJson::array();
+  for (const Message& message : messages) list.push_back(MessageToJson(message, true));
+  const OrderedJson json = {{"larder_chat", 1}, {"messages", list}};
+  return json.dump(1, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
+}
+
+Result<std::vector<Message>> ConversationFromJson(std::string_view text) {
+  LARDER_ASSIGN_OR_RETURN(const OrderedJson json, ParseJson(text, "the saved chat"));
+  const auto list = json.is_object() ? json.find("messages") : json.end();
+  if (!json.is_object() || list == json.end()) {
+    return InvalidArgument("the saved chat has no 'messages'");
+  }
+  return MessagesFromJson(*list);
+}
+
 }  // namespace larder

@@ -39,4 +39,9 @@ OrderedJson MessageToJson(const Message& message, bool arguments_as_text);
 Result<ToolDefinition> ToolFromJson(const OrderedJson& json);
 Result<std::vector<ToolDefinition>> ToolsFromJson(const OrderedJson& json);
 
+/// A whole conversation as a JSON document, and back: what a chat saves. kInvalidArgument names
+/// what is wrong.
+std::string ConversationToJson(const std::vector<Message>& messages);
+Result<std::vector<Message>> ConversationFromJson(std::string_view text);
+
 }  // namespace larder

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "text/output_stream.h"
+#include "text/utf8.h"
 
 namespace larder {
 
@@ -185,11 +186,12 @@ void MessageBuilder::Add(const OutputDelta& delta) {
 Message MessageBuilder::Build(int first_id) const {
   Message message;
   message.role = Role::kAssistant;
-  if (!text_.empty()) message.text = text_;
-  if (!reasoning_.empty()) message.reasoning = reasoning_;
+  if (!text_.empty()) message.text = WithValidUtf8(text_);
+  if (!reasoning_.empty()) message.reasoning = WithValidUtf8(reasoning_);
   for (const Call& one : calls_) {
     if (!one.ended) continue;
     message.tool_calls.push_back(one.call);
+    message.tool_calls.back().name = WithValidUtf8(one.call.name);
     message.tool_calls.back().id = "call_" + std::to_string(first_id++);
   }
   return message;

@@ -95,7 +95,8 @@ class MessageBuilder {
   void Add(const OutputDelta& delta);
 
   /// The message so far. A text or reasoning that was never begun is absent; calls are those that
-  /// ended well, with ids call_1, call_2, ... counted on from `first_id`.
+  /// ended well, with ids call_1, call_2, ... counted on from `first_id`. Bytes that are not UTF-8
+  /// (an answer may be cut inside a character) become U+FFFD, so that templates and JSON take it.
   Message Build(int first_id = 1) const;
 
   /// The sentences of calls that failed.

@@ -63,6 +63,21 @@ void AppendUtf8(std::uint32_t code_point, std::string& out) {
   }
 }
 
+std::string WithValidUtf8(std::string_view text) {
+  std::string valid;
+  valid.reserve(text.size());
+  for (std::size_t at = 0; at < text.size();) {
+    const Utf8Char c = DecodeUtf8(text, at);
+    if (c.code_point == kInvalidCodePoint) {
+      AppendUtf8(0xfffd, valid);
+    } else {
+      valid += text.substr(at, c.n_bytes);
+    }
+    at += c.n_bytes;
+  }
+  return valid;
+}
+
 std::size_t UnfinishedUtf8Bytes(std::string_view text) {
   const auto* bytes = reinterpret_cast<const unsigned char*>(text.data());
   for (std::size_t n = 1; n <= 3 && n <= text.size(); ++n) {

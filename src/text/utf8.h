@@ -21,6 +21,9 @@ Utf8Char DecodeUtf8(std::string_view text, std::size_t position);
 
 void AppendUtf8(std::uint32_t code_point, std::string& out);
 
+/// The text with each invalid byte replaced by U+FFFD.
+std::string WithValidUtf8(std::string_view text);
+
 /// How many bytes at the end of `text` are the unfinished but so far valid beginning of a UTF-8
 /// character: 0 to 3.
 std::size_t UnfinishedUtf8Bytes(std::string_view text);

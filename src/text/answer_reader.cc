@@ -1,0 +1,110 @@
+// Tokens to deltas, and the frames of thoughts.
+#include "text/answer_reader.h"
+
+#include <utility>
+
+namespace larder {
+
+namespace {
+
+constexpr std::string_view kThinkBegin = "<think>";
+constexpr std::string_view kThinkEnd = "</think>";
+constexpr std::string_view kHarmonyStart = "<|start|>assistant";
+constexpr std::string_view kHarmonyFinal = "<|channel|>final<|message|>";
+
+bool EndsWith(std::string_view text, std::string_view end) {
+  return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
+}
+
+std::string_view WithoutBlanksBehind(std::string_view text) {
+  return text.substr(0, text.find_last_not_of(" \t\r\n") + 1);
+}
+
+}  // namespace
+
+AnswerReader::AnswerReader(const Tokenizer* tokenizer, OutputStyle style,
+                           const std::vector<ToolDefinition>& tools, std::string_view prompt,
+                           ThinkMode think)
+    : tokenizer_(tokenizer),
+      style_(std::move(style)),
+      parser_(MakeOutputParser(style_, tools, prompt)),
+      decoder_(*tokenizer),
+      think_(think),
+      prompt_ends_thought_(EndsWith(WithoutBlanksBehind(prompt), kThinkEnd)),
+      prompt_opens_message_(EndsWith(prompt, kHarmonyStart)) {}
+
+void AnswerReader::HoldText() { held_ = true; }
+
+// Control tokens have no text, except those that the format itself is made of.
+std::string AnswerReader::TextOf(std::int32_t token) {
+  const std::string_view bytes = tokenizer_->TokenBytes(token);
+  if (!tokenizer_->IsControl(token) || !style_.IsMarker(bytes)) return decoder_.Push(token);
+  return decoder_.Flush() + std::string(bytes);
+}
+
+void AnswerReader::Push(std::int32_t token, std::vector<OutputDelta>* deltas) {
+  begun_ = true;
+  const bool before = parser_->in_reasoning();
+  const std::string text = TextOf(token);
+  parser_->Feed(text, deltas);
+  thought_ended_ = before && !parser_->in_reasoning();
+  tail_ += text;
+  if (tail_.size() > kThinkEnd.size()) tail_.erase(0, tail_.size() - kThinkEnd.size());
+  if (n_forced_ahead_ > 0) {
+    --n_forced_ahead_;
+  } else if (before && parser_->in_reasoning()) {
+    ++n_reasoning_tokens_;
+  }
+}
+
+void AnswerReader::Finish(std::vector<OutputDelta>* deltas) {
+  parser_->Feed(decoder_.Flush(), deltas);
+  parser_->Finish(deltas);
+}
+
+// What the model would have to write before a held text.
+std::string AnswerReader::Opening() const {
+  if (style_.calls == CallFormat::kHarmony) {
+    return prompt_opens_message_ ? std::string(kHarmonyFinal) : "";
+  }
+  const bool may_think = think_.on && style_.reasons && !prompt_ends_thought_;
+  return may_think ? std::string(kThinkBegin) + "\n" : "";
+}
+
+// A thought that has ended its line needs no second line end.
+std::string AnswerReader::Closing() const {
+  const bool line_ended = !tail_.empty() && tail_.back() == '\n';
+  const bool twice =
+      line_ended && !style_.end_of_thought.empty() && style_.end_of_thought.front() == '\n';
+  return style_.end_of_thought.substr(twice ? 1 : 0);
+}
+
+std::string AnswerReader::BehindThought() const {
+  const std::size_t end = style_.end_of_thought.find(kThinkEnd);
+  if (!thought_ended_ || end == std::string::npos || tail_ != kThinkEnd) return "";
+  return style_.end_of_thought.substr(end + kThinkEnd.size());
+}
+
+std::vector<std::int32_t> AnswerReader::Encode(std::string_view text) {
+  if (text.empty()) return {};
+  Result<std::vector<std::int32_t>> tokens =
+      tokenizer_->Encode(text, {.add_special = false, .parse_special = true});
+  if (!tokens.ok()) return {};
+  n_forced_ahead_ = tokens->size();
+  return std::move(tokens).value();
+}
+
+std::vector<std::int32_t> AnswerReader::Forced() {
+  const std::optional<std::int64_t> most = think_.most_tokens();
+  if (parser_->in_reasoning()) {
+    return most && n_reasoning_tokens_ >= *most ? Encode(Closing()) : std::vector<std::int32_t>();
+  }
+  if (!held_) return {};
+  return Encode(begun_ ? BehindThought() : Opening());
+}
+
+bool AnswerReader::GoesOnAfter(std::int32_t token) const {
+  return style_.GoesOnAfter(tokenizer_->TokenBytes(token));
+}
+
+}  // namespace larder
