@@ -10,14 +10,16 @@
 
 #include "cli/interrupt.h"
 #include "cli/output.h"
+#include "cli/plan_command.h"
 #include "cli/suggest.h"
 
 namespace larder {
 
 std::span<const Command> AllCommands() {
-  static constexpr std::array<Command, 10> kCommands = {{
+  static constexpr std::array<Command, 11> kCommands = {{
       {"run", "answer a prompt", RunMain},
       {"inspect", "what is in a model file, what stays in memory, what streams", InspectMain},
+      {"plan", "what a model would do on this machine, before it is downloaded", PlanMain},
       {"bench", "measure speed beside the limits of this machine", BenchMain},
       {"logits", "logits of a list of tokens, as JSON or .npy", LogitsMain},
       {"perplexity", "what a text costs a model; KL divergence from saved logits", PerplexityMain},
