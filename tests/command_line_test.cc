@@ -66,7 +66,7 @@ TEST(CommandLine, VersionAndHelp) {
   const Outcome version = Larder("--version");
   EXPECT_EQ(version.exit_status, 0);
   EXPECT_THAT(version.out, testing::ContainsRegex("larder [0-9.]+ \\(commit [0-9a-z]+, .*reader "));
-  for (const char* command : {"run", "chat", "inspect", "bench", "logits", "tokenize", "detokenize",
+  for (const char* command : {"run", "inspect", "plan", "chat", "bench", "logits", "tokenize", "detokenize",
                               "quantize", "synth"}) {
     EXPECT_THAT(Larder("--help").out, HasSubstr(command));
     const Outcome help = Larder(std::string(command) + " --help");
@@ -94,7 +94,7 @@ TEST(CommandLine, WrongUseIsTwo) {
   ExpectError(Larder("quantize a b --experts IQ2_XS --dense Q8_0"), 2,
               "IQ2_XS can be read but not written");
   ExpectError(Larder("synth --shape qwen3.5-1t -o x"), 2, "qwen3.5-35b-a3b");
-  ExpectError(Larder("bench -m x -o xml"), 2, "md or json");
+  ExpectError(Larder("bench -m x -o xml"), 2, "jsonl");
   ExpectError(Larder("inspect a b"), 2, "'b'");
   EXPECT_EQ(Larder("").exit_status, 2);
   ExpectError(Larder("inspect"), 2, "GGUF file");

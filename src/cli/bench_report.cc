@@ -173,6 +173,8 @@ nlohmann::json ToJson(const BenchRow& row) {
     json["touched_limit_tokens_per_second"] = row.touched_limit_rate;
     return json;
   }
+  json["expert_bytes_per_token"] = static_cast<double>(row.sum.experts.bytes_requested) /
+                                   static_cast<double>(std::max<std::int64_t>(row.sum.n_tokens, 1));
   json["token_ms"] = {{"p50", row.token_ms_p50}, {"p95", row.token_ms_p95}};
   json["first_quarter_tokens_per_second"] = row.first_quarter_rate;
   json["last_quarter_tokens_per_second"] = row.last_quarter_rate;
@@ -239,6 +241,14 @@ std::vector<BenchRow> MakeRows(const BenchTest& test,
   return rows;
 }
 
+std::vector<BenchRates> RatesOf(const BenchReport& report) {
+  std::vector<BenchRates> rates;
+  for (const BenchRow& row : report.rows) {
+    rates.push_back({row.test.Name(), row.cold ? "cold" : "warm", row.rates});
+  }
+  return rates;
+}
+
 std::string ToMarkdown(const BenchReport& report) {
   std::string text = fmt::format(
       "larder {} (commit {}), {}, {}, disk {}\n\nmodel {} ({})\n{}\nrouting: {}; loaded in {:.1f} "
@@ -254,6 +264,7 @@ std::string ToMarkdown(const BenchReport& report) {
       "quarter | last quarter | limit by bytes | limit by pipeline | hash |\n"
       "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n";
   for (const BenchRow& row : report.rows) text += MarkdownRow(row);
+  if (report.rows.empty()) text.erase(text.rfind("| test |"));
   text += "\n";
   for (const BenchRow& row : report.rows) {
     text +=
@@ -268,6 +279,10 @@ std::string ToMarkdown(const BenchReport& report) {
     text += fmt::format(
         "lookahead auto against off, {} pairs: {:.3f} times as fast (median; {:.3f} to {:.3f})\n",
         ratios.size(), Quantile(ratios, 0.5), Quantile(ratios, 0), Quantile(ratios, 1));
+  }
+  if (report.sustained) text += ToMarkdown(*report.sustained);
+  if (!report.compared_with.empty()) {
+    text += fmt::format("\nbeside {}:\n\n{}", report.compared_with, ToMarkdown(report.ratios));
   }
   return text;
 }
@@ -297,6 +312,10 @@ nlohmann::json ToJson(const BenchReport& report) {
     const std::vector<double> ratios = PairRatios(report.pairs);
     json["lookahead_pairs"] = {{"ratios", ratios},
                                {"lookahead_ratio_median", Quantile(ratios, 0.5)}};
+  }
+  if (report.sustained) json["sustained"] = ToJson(*report.sustained);
+  if (!report.compared_with.empty()) {
+    json["compared"] = {{"with", report.compared_with}, {"rows", ToJson(report.ratios)}};
   }
   return json;
 }

@@ -3,10 +3,13 @@
 
 #include <cstdint>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "cli/bench_compare.h"
 #include "cli/bench_runner.h"
+#include "cli/bench_sustained.h"
 #include "cli/limits.h"
 
 namespace larder {
@@ -40,6 +43,13 @@ std::vector<BenchRow> MakeRows(const BenchTest& test,
                                const ModelLayout& layout, const ModelShape& shape,
                                const MachineRates& rates);
 
+/// Seconds of each token of one repetition of an answer.
+struct TokenTimes {
+  std::string test;
+  int repetition = 0;
+  std::vector<double> seconds;
+};
+
 struct BenchReport {
   std::string commit;
   std::string version;
@@ -60,7 +70,14 @@ struct BenchReport {
   std::uint64_t peak_resident_bytes = 0;
   std::vector<BenchRow> rows;
   std::vector<LookaheadPair> pairs;
+  std::optional<SustainedRun> sustained;
+  std::vector<BenchRatio> ratios;  // to an earlier report
+  std::string compared_with;       // its file; empty: none
+  std::vector<TokenTimes> token_times;
 };
+
+/// What a comparison needs of the report's rows.
+std::vector<BenchRates> RatesOf(const BenchReport& report);
 
 std::string ToMarkdown(const BenchReport& report);
 nlohmann::json ToJson(const BenchReport& report);

@@ -130,6 +130,33 @@ Result<std::vector<LookaheadPair>> BenchRunner::RunPairs(const BenchTest& test, 
   return pairs;
 }
 
+Result<SustainedRun> BenchRunner::RunSustained(const BenchTest& test, double seconds,
+                                               int n_windows) {
+  SustainedRun run;
+  ExpertStats sum;
+  SustainedWindow window;
+  const double window_s = seconds / n_windows;
+  double total_s = 0;
+  for (int i = 0; total_s < seconds; ++i) {
+    LARDER_ASSIGN_OR_RETURN(const BenchRepetition repetition, RunAnswer(test, i));
+    sum.n_hits += repetition.figures.experts.n_hits;
+    sum.n_misses += repetition.figures.experts.n_misses;
+    window.bytes_read += static_cast<double>(repetition.figures.experts.bytes_read);
+    window.seconds += repetition.figures.seconds;
+    window.n_tokens += repetition.figures.n_tokens;
+    total_s += repetition.figures.seconds;
+    if (window.seconds < window_s && total_s < seconds) continue;
+    window.hit_rate = HitRate(sum);
+    run.windows.push_back(std::exchange(window, {}));
+    sum = ExpertStats();
+    if (options_.on_start) {
+      options_.on_start(fmt::format("{} for {:.0f} of {:.0f} s: {:.2f} tokens/s", test.Name(),
+                                    total_s, seconds, run.windows.back().rate()));
+    }
+  }
+  return run;
+}
+
 Result<std::vector<BenchRepetition>> BenchRunner::Run(const BenchTest& test) {
   std::vector<BenchRepetition> repetitions;
   for (int i = 0; i < options_.n_repetitions; ++i) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "cli/bench_sustained.h"
 #include "cli/routing_replay.h"
 #include "cli/timing.h"
 #include "engine/session.h"
@@ -54,6 +55,9 @@ class BenchRunner {
 
   /// Pairs in alternating order, after one answer that is not counted.
   Result<std::vector<LookaheadPair>> RunPairs(const BenchTest& test, int n_pairs);
+
+  /// Answers of test.n_tokens one after the other for `seconds`, counted in `n_windows` windows.
+  Result<SustainedRun> RunSustained(const BenchTest& test, double seconds, int n_windows);
 
  private:
   Result<BenchRepetition> RunPrompt(const BenchTest& test, int repetition);

@@ -10,6 +10,7 @@
 
 #include "cli/interrupt.h"
 #include "cli/output.h"
+#include "cli/plan_command.h"
 #include "cli/suggest.h"
 
 namespace larder {
@@ -19,6 +20,7 @@ std::span<const Command> AllCommands() {
       {"run", "answer a prompt", RunMain},
       {"chat", "a conversation, with tools if you like", ChatMain},
       {"inspect", "what is in a model file, what stays in memory, what streams", InspectMain},
+      {"plan", "what a model would do on this machine, before it is downloaded", PlanMain},
       {"bench", "measure speed beside the limits of this machine", BenchMain},
       {"logits", "logits of a list of tokens, as JSON or .npy", LogitsMain},
       {"perplexity", "what a text costs a model; KL divergence from saved logits", PerplexityMain},

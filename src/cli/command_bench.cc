@@ -14,16 +14,20 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/size.h"
+#include "cli/bench_compare.h"
+#include "cli/bench_output.h"
 #include "cli/bench_report.h"
 #include "cli/bench_runner.h"
 #include "cli/command.h"
 #include "cli/engine_flags.h"
 #include "cli/interrupt.h"
 #include "cli/machine_info.h"
+#include "cli/number_list.h"
 #include "cli/output.h"
 #include "cli/probes.h"
 #include "cli/program_version.h"
 #include "cli/routing_replay.h"
+#include "cli/text_file.h"
 #include "cli/token_list.h"
 #include "experts/routing_generator.h"
 #include "experts/routing_trace.h"
@@ -34,10 +38,10 @@ namespace {
 
 struct BenchFlags {
   EngineFlags engine;
-  std::int64_t n_prompt = 512;
-  std::int64_t n_answer = 128;
-  std::int64_t depth = 0;
-  int n_repetitions = 3;
+  std::string prompts = "512";
+  std::string answers = "128";
+  std::string depths = "0";
+  int n_repetitions = 5;
   std::uint64_t seed = 1;
   std::string workload;
   std::string trace;
@@ -46,7 +50,13 @@ struct BenchFlags {
   int n_pairs = 0;
   std::string disk_rate;
   std::string timeline;
+  double sustained_minutes = 0;
+  std::string compare;
+  std::string report;
   std::string output = "md";
+  // Read from the above by CheckFlags.
+  std::vector<BenchTest> tests;
+  std::vector<BenchRates> before;
 };
 
 // What replaces the model's router, if anything; owns it.
@@ -117,10 +127,28 @@ Result<double> MeasureMemory(const EngineOptions& options) {
   return ProbeMemoryRate(n_threads, std::max<std::uint64_t>(buffer_bytes, 1 << 20));
 }
 
-std::vector<BenchTest> MakeTests(const BenchFlags& flags) {
+// For each depth its prompts, then its answers; a 0 among prompts or answers stands for none.
+Result<std::vector<BenchTest>> MakeTests(const BenchFlags& flags) {
+  LARDER_ASSIGN_OR_RETURN(const std::vector<std::int64_t> prompts,
+                          ParseNumberList("-p", flags.prompts));
+  LARDER_ASSIGN_OR_RETURN(const std::vector<std::int64_t> answers,
+                          ParseNumberList("-n", flags.answers));
+  LARDER_ASSIGN_OR_RETURN(const std::vector<std::int64_t> depths,
+                          ParseNumberList("-d", flags.depths));
   std::vector<BenchTest> tests;
-  if (flags.n_prompt > 0) tests.push_back({true, flags.n_prompt, flags.depth});
-  if (flags.n_answer > 0) tests.push_back({false, flags.n_answer, flags.depth});
+  const bool answers_only = flags.n_pairs > 0 || flags.sustained_minutes > 0;
+  for (const std::int64_t depth : depths) {
+    for (const std::int64_t n : prompts) {
+      if (n > 0 && !answers_only) tests.push_back({true, n, depth});
+    }
+    for (const std::int64_t n : answers) {
+      if (n > 0) tests.push_back({false, n, depth});
+    }
+  }
+  if (tests.empty()) {
+    return answers_only ? InvalidArgument("--pairs and --sustained need answers: -n 0 leaves none")
+                        : InvalidArgument("-p 0 and -n 0 leave nothing to measure");
+  }
   return tests;
 }
 
@@ -128,7 +156,33 @@ struct TestResults {
   std::vector<BenchTest> tests;
   std::vector<std::vector<BenchRepetition>> repetitions;  // one entry per test
   std::vector<LookaheadPair> pairs;
+  std::optional<SustainedRun> sustained;
 };
+
+// What takes the place of the tests, on the first of them.
+Status RunSpecial(const BenchFlags& flags, BenchRunner* runner, TestResults* results) {
+  const BenchTest& test = flags.tests.front();
+  if (flags.n_pairs > 0) {
+    LARDER_ASSIGN_OR_RETURN(results->pairs, runner->RunPairs(test, flags.n_pairs));
+    return Status::Ok();
+  }
+  constexpr int kWindows = 20;
+  LARDER_ASSIGN_OR_RETURN(results->sustained,
+                          runner->RunSustained(test, 60 * flags.sustained_minutes, kWindows));
+  return Status::Ok();
+}
+
+Status RunAll(const BenchFlags& flags, BenchRunner* runner, TestResults* results) {
+  if (flags.n_pairs > 0 || flags.sustained_minutes > 0) {
+    return RunSpecial(flags, runner, results);
+  }
+  results->tests = flags.tests;
+  for (const BenchTest& test : results->tests) {
+    LARDER_ASSIGN_OR_RETURN(std::vector<BenchRepetition> repetitions, runner->Run(test));
+    results->repetitions.push_back(std::move(repetitions));
+  }
+  return Status::Ok();
+}
 
 Result<TestResults> RunTests(const BenchFlags& flags, Engine* engine, RoutingCounter* counter) {
   BenchOptions options;
@@ -146,24 +200,9 @@ Result<TestResults> RunTests(const BenchFlags& flags, Engine* engine, RoutingCou
   interrupt.Watch(session.get());
   BenchRunner runner(engine, session.get(), std::move(options));
   TestResults results;
-  if (flags.n_pairs > 0) {
-    Result<std::vector<LookaheadPair>> pairs =
-        runner.RunPairs({false, flags.n_answer, flags.depth}, flags.n_pairs);
-    interrupt.Watch(nullptr);
-    if (!pairs.ok()) return pairs.status();
-    results.pairs = std::move(*pairs);
-    return results;
-  }
-  results.tests = MakeTests(flags);
-  for (const BenchTest& test : results.tests) {
-    Result<std::vector<BenchRepetition>> repetitions = runner.Run(test);
-    if (!repetitions.ok()) {
-      interrupt.Watch(nullptr);
-      return repetitions.status();
-    }
-    results.repetitions.push_back(std::move(*repetitions));
-  }
+  const Status status = RunAll(flags, &runner, &results);
   interrupt.Watch(nullptr);
+  LARDER_RETURN_IF_ERROR(status);
   return results;
 }
 
@@ -197,7 +236,15 @@ Status FillFromEngine(const BenchFlags& flags, EngineOptions options, BenchRepor
     report->rates.disk_bytes_per_second = static_cast<double>(rate_bytes);
   }
   report->pairs = results.pairs;
+  report->sustained = results.sustained;
   for (std::size_t i = 0; i < results.tests.size(); ++i) {
+    int number = 0;
+    for (const BenchRepetition& repetition : results.repetitions[i]) {
+      if (!repetition.token_seconds.empty()) {
+        report->token_times.push_back({results.tests[i].Name(), number, repetition.token_seconds});
+      }
+      ++number;
+    }
     const std::vector<BenchRow> rows = MakeRows(results.tests[i], results.repetitions[i],
                                                 engine->layout(), engine->shape(), report->rates);
     report->rows.insert(report->rows.end(), rows.begin(), rows.end());
@@ -205,10 +252,12 @@ Status FillFromEngine(const BenchFlags& flags, EngineOptions options, BenchRepor
   return Status::Ok();
 }
 
-Status Bench(const BenchFlags& flags) {
+Status Bench(const BenchFlags& flags, const std::string& settings) {
   LARDER_ASSIGN_OR_RETURN(EngineOptions options, MakeEngineOptions(flags.engine));
   if (options.context_tokens == 0) {
-    options.context_tokens = flags.depth + std::max(flags.n_prompt, flags.n_answer);
+    for (const BenchTest& test : flags.tests) {
+      options.context_tokens = std::max(options.context_tokens, test.depth + test.n_tokens);
+    }
   }
   BenchReport report;
   report.commit = ProgramCommit();
@@ -220,22 +269,34 @@ Status Bench(const BenchFlags& flags) {
   LARDER_ASSIGN_OR_RETURN(report.rates.memory_bytes_per_second, MeasureMemory(options));
   LARDER_ASSIGN_OR_RETURN(report.disk_rate_before, MeasureDiskBefore(options, flags.seed));
   LARDER_RETURN_IF_ERROR(FillFromEngine(flags, std::move(options), &report));
-  if (flags.output == "json") {
-    return WriteStdout(DumpJson(ToJson(report), 2) + "\n");
+  report.compared_with = flags.compare;
+  report.ratios = CompareRows(flags.before, RatesOf(report));
+  if (!flags.report.empty()) {
+    LARDER_RETURN_IF_ERROR(WriteTextFile(flags.report, ToReportFile(report, settings)));
   }
+  if (flags.output == "json") return WriteStdout(DumpJson(ToJson(report), 2) + "\n");
+  if (flags.output == "jsonl") return WriteStdout(ToJsonLines(report));
+  if (flags.output == "csv") return WriteStdout(ToCsv(report));
   return WriteStdout(ToMarkdown(report));
 }
 
-Status CheckFlags(const BenchFlags& flags) {
-  LARDER_RETURN_IF_ERROR(CheckAtLeast("-p", flags.n_prompt, 0));
-  LARDER_RETURN_IF_ERROR(CheckAtLeast("-n", flags.n_answer, 0));
-  LARDER_RETURN_IF_ERROR(CheckAtLeast("-d", flags.depth, 0));
+Status CheckFlags(BenchFlags* checked) {
+  const BenchFlags& flags = *checked;
   LARDER_RETURN_IF_ERROR(CheckAtLeast("-r", flags.n_repetitions, 1));
-  if (flags.n_prompt == 0 && flags.n_answer == 0) {
-    return InvalidArgument("-p 0 and -n 0 leave nothing to measure");
+  LARDER_RETURN_IF_ERROR(CheckAtLeast("--pairs", flags.n_pairs, 0));
+  if (!(flags.sustained_minutes >= 0 && flags.sustained_minutes <= 1440)) {
+    return InvalidArgument("--sustained takes minutes, at most 1440, not {}",
+                           flags.sustained_minutes);
   }
-  if (flags.output != "md" && flags.output != "json") {
-    return InvalidArgument("-o must be md or json, not '{}'", flags.output);
+  if (flags.n_pairs > 0 && flags.sustained_minutes > 0) {
+    return InvalidArgument("--pairs and --sustained exclude each other");
+  }
+  LARDER_ASSIGN_OR_RETURN(checked->tests, MakeTests(flags));
+  if (!flags.compare.empty()) {
+    LARDER_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(flags.compare));
+    Result<std::vector<BenchRates>> before = ReadBenchRows(text);
+    if (!before.ok()) return before.status().WithContext(flags.compare);
+    checked->before = std::move(*before);
   }
   const int n_sources = (flags.workload.empty() ? 0 : 1) + (flags.trace.empty() ? 0 : 1) +
                         (flags.tokens.empty() ? 0 : 1);
@@ -248,10 +309,6 @@ Status CheckFlags(const BenchFlags& flags) {
   if (!flags.disk_rate.empty()) {
     const Status parsed = ParseSize(flags.disk_rate).status();
     if (!parsed.ok()) return parsed.WithContext("--disk-rate");
-  }
-  LARDER_RETURN_IF_ERROR(CheckAtLeast("--pairs", flags.n_pairs, 0));
-  if (flags.n_pairs > 0 && flags.n_answer == 0) {
-    return InvalidArgument("--pairs compares answers: -n 0 leaves none");
   }
   // Known before a model is loaded for minutes.
   if (!flags.workload.empty()) {
@@ -267,51 +324,68 @@ Status CheckFlags(const BenchFlags& flags) {
   return Status::Ok();
 }
 
+void AddBenchFlags(CLI::App* app, BenchFlags* flags) {
+  AddEngineFlags(app, &flags->engine);
+  app->add_option("-p,--n-prompt", flags->prompts,
+                  "prompt tokens, such as 512,2048; 512 by default, 0: no prompt")
+      ->type_name("LIST");
+  app->add_option("-n,--n-answer", flags->answers, "answer tokens, 128 by default; 0: no answer")
+      ->type_name("LIST");
+  app->add_option("-d,--depth", flags->depths, "tokens before either, not timed")
+      ->type_name("LIST");
+  app->add_option("-r,--repetitions", flags->n_repetitions, "5 by default")->type_name("N");
+  app->add_option("--seed", flags->seed, "of tokens and workload")
+      ->type_name("N")
+      ->check(WholeNumber(0));
+  app->add_option("--workload", flags->workload,
+                  "experts chosen as real models do: easy, mid or hard")
+      ->type_name("NAME");
+  app->add_option("--trace", flags->trace, "experts chosen as recorded in a CSV file")
+      ->type_name("FILE");
+  app->add_option("--tokens", flags->tokens, "feed these token ids")->type_name("FILE");
+  app->add_option("--recall", flags->recall,
+                  "share of experts that the lookahead guesses right with --workload or --trace, "
+                  "0.75 by default")
+      ->type_name("R");
+  app->add_option("--pairs", flags->n_pairs,
+                  "instead: N pairs of answers, with lookahead and without, by turns")
+      ->type_name("N");
+  app->add_option("--sustained", flags->sustained_minutes,
+                  "instead: answers for so many minutes, and the rate as time goes")
+      ->type_name("MINUTES");
+  app->add_option("--compare", flags->compare,
+                  "print ratios to an earlier run's -o json, with the noise beside them")
+      ->type_name("FILE");
+  app->add_option("--report", flags->report,
+                  "write one file to send: machine, settings, rows, every token's time")
+      ->type_name("FILE");
+  app->add_option("--disk-rate", flags->disk_rate,
+                  "bytes per second that another tool measured, for the limits")
+      ->type_name("SIZE");
+  app->add_option("--timeline", flags->timeline, "record requests and reads in a CSV file")
+      ->type_name("FILE");
+  app->add_option("-o,--output", flags->output, "md, csv, json or jsonl")
+      ->type_name("FORMAT")
+      ->check(CLI::IsMember({"md", "csv", "json", "jsonl"}));
+}
+
 }  // namespace
 
 int BenchMain(const Arguments& arguments) {
   CommandLine line("bench",
                    "Measures prompts (pp) and answers (tg), beside what the disk and the memory of "
                    "this machine allow.",
-                   "  larder bench -m model.gguf --memory 8G -p 60 -n 64\n"
+                   "  larder bench -m model.gguf --memory 8G -p 512,2048 -n 128 -d 0,8192 -r 5\n"
                    "  larder bench -m model.gguf --memory 8G -p 0 -n 64 --workload mid --recall "
                    "0.9 -o json\n"
-                   "  larder bench -m model.gguf -d 2048 -n 128 -r 5\n");
+                   "  larder bench -m model.gguf --compare yesterday.json --report mine.md\n"
+                   "  larder bench -m model.gguf -n 128 --sustained 10\n");
   BenchFlags flags;
-  CLI::App& app = line.app();
-  AddEngineFlags(&app, &flags.engine);
-  app.add_option("-p,--n-prompt", flags.n_prompt, "prompt tokens, 512 by default; 0: no prompt")
-      ->type_name("N");
-  app.add_option("-n,--n-answer", flags.n_answer, "answer tokens, 128 by default; 0: no answer")
-      ->type_name("N");
-  app.add_option("-d,--depth", flags.depth, "tokens before either, not timed")->type_name("N");
-  app.add_option("-r,--repetitions", flags.n_repetitions, "3 by default")->type_name("N");
-  app.add_option("--seed", flags.seed, "of tokens and workload")
-      ->type_name("N")
-      ->check(WholeNumber(0));
-  app.add_option("--workload", flags.workload,
-                 "experts chosen as real models do: easy, mid or hard")
-      ->type_name("NAME");
-  app.add_option("--trace", flags.trace, "experts chosen as recorded in a CSV file")
-      ->type_name("FILE");
-  app.add_option("--tokens", flags.tokens, "feed these token ids")->type_name("FILE");
-  app.add_option("--recall", flags.recall,
-                 "share of experts that the lookahead guesses right with --workload or --trace, "
-                 "0.75 by default")
-      ->type_name("R");
-  app.add_option("--pairs", flags.n_pairs,
-                 "instead: N pairs of answers, with lookahead and without, by turns")
-      ->type_name("N");
-  app.add_option("--disk-rate", flags.disk_rate,
-                 "bytes per second that another tool measured, for the limits")
-      ->type_name("SIZE");
-  app.add_option("--timeline", flags.timeline, "record requests and reads in a CSV file")
-      ->type_name("FILE");
-  app.add_option("-o,--output", flags.output, "md or json")->type_name("FORMAT");
+  AddBenchFlags(&line.app(), &flags);
   if (const auto exit_status = line.Parse(arguments)) return *exit_status;
-  const Status checked = CheckFlags(flags);
+  const Status checked = CheckFlags(&flags);
   if (!checked.ok()) return Fail(checked);
-  const Status status = Bench(flags);
+  const Status status = Bench(flags, fmt::format("{}", fmt::join(arguments, " ")));
   return status.ok() ? kExitSuccess : Fail(status);
 }
 

@@ -12,6 +12,10 @@ namespace {
 
 constexpr int kFullAttentionInterval = 4;
 
+std::int64_t SharedWidth(const SynthShape& shape) {
+  return shape.d_shared > 0 ? shape.d_shared : shape.d_expert;
+}
+
 const std::array<SynthShape, 3>& AllShapes() {
   static const std::array<SynthShape, 3> shapes = {{
       {.name = "qwen3.5-35b-a3b",
@@ -107,9 +111,9 @@ void AddMoe(const SynthShape& s, TensorList* list) {
   list->Experts("ffn_down_exps.weight", s.d_expert, s.d_model, s.n_experts);
   list->Add("ffn_gate_inp_shexp.weight", DType::kF32, {s.d_model}, SynthValues::kNormal,
             1 / std::sqrt(double(s.d_model)));
-  list->Matrix("ffn_gate_shexp.weight", s.d_model, s.d_expert);
-  list->Matrix("ffn_up_shexp.weight", s.d_model, s.d_expert);
-  list->Matrix("ffn_down_shexp.weight", s.d_expert, s.d_model);
+  list->Matrix("ffn_gate_shexp.weight", s.d_model, SharedWidth(s));
+  list->Matrix("ffn_up_shexp.weight", s.d_model, SharedWidth(s));
+  list->Matrix("ffn_down_shexp.weight", SharedWidth(s), s.d_model);
 }
 
 }  // namespace
@@ -139,7 +143,7 @@ std::vector<SynthTensor> SynthTensors(const SynthShape& shape, DType experts, DT
   }
   list.EndLayers();
   list.Norm("output_norm.weight", shape.d_model);
-  list.Matrix("output.weight", shape.d_model, shape.n_vocab, 2);
+  if (!shape.tied_output) list.Matrix("output.weight", shape.d_model, shape.n_vocab, 2);
   return list.Take();
 }
 
@@ -166,7 +170,7 @@ Metadata SynthMetadata(const SynthShape& s) {
   set("expert_count", s.n_experts);
   set("expert_used_count", s.n_used);
   set("expert_feed_forward_length", s.d_expert);
-  set("expert_shared_feed_forward_length", s.d_expert);
+  set("expert_shared_feed_forward_length", SharedWidth(s));
   set("ssm.conv_kernel", s.conv_width);
   set("ssm.state_size", s.d_state);
   set("ssm.group_count", s.n_key_heads);

@@ -27,6 +27,8 @@ struct SynthShape {
   std::int64_t conv_width = 4;
   std::int64_t n_vocab = 248320;
   std::int64_t context_length = 262144;
+  std::int64_t d_shared = 0;  // of the shared expert; 0: d_expert
+  bool tied_output = false;   // the output matrix is the embedding
 };
 
 /// kInvalidArgument lists the names there are.

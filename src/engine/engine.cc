@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/size.h"
 #include "engine/engine_impl.h"
+#include "engine/forecast.h"
 #include "engine/memory_plan.h"
 #include "engine/session.h"
 #include "experts/heat_file.h"
@@ -314,17 +315,51 @@ Result<std::unique_ptr<Session>> Engine::NewSession() {
   return std::unique_ptr<Session>(new Session(impl_.get(), std::move(state)));
 }
 
-Result<std::uint64_t> SmallestBudget(const std::string& model_path) {
-  LARDER_ASSIGN_OR_RETURN(GgufModel file, OpenGguf(model_path));
-  LARDER_ASSIGN_OR_RETURN(const std::unique_ptr<Model> model, MakeModel(file, {}));
-  std::unique_ptr<Tokenizer> tokenizer;  // alive while the process is measured
+struct Forecast::Impl {
+  GgufModel file;
+  std::unique_ptr<Model> model;
+  std::unique_ptr<Tokenizer> tokenizer;
+  std::unique_ptr<ThreadPool> pool;
+  std::unique_ptr<AsyncReader> reader;
+  MemoryRequest request;
+};
+
+Forecast::Forecast(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Forecast::~Forecast() = default;
+
+Result<std::unique_ptr<Forecast>> Forecast::Open(const EngineOptions& options) {
+  auto impl = std::make_unique<Impl>();
+  LARDER_ASSIGN_OR_RETURN(impl->file, OpenGguf(options.model_path));
+  LARDER_ASSIGN_OR_RETURN(impl->model, MakeModel(impl->file, {.n_used = options.n_used}));
   Status tokenizer_status;
-  TakeTokenizer(&file, &tokenizer, &tokenizer_status);
-  // They count in the process that Load measures.
-  const ThreadPool pool(DefaultThreadCount());
-  LARDER_ASSIGN_OR_RETURN(const std::unique_ptr<AsyncReader> reader, MakeReader({}));
-  LARDER_ASSIGN_OR_RETURN(const std::int64_t context_tokens, ChooseContext({}, model->shape()));
-  return SmallestBudgetOf(RequestOf({}, *model, context_tokens, pool.n_threads()));
+  TakeTokenizer(&impl->file, &impl->tokenizer, &tokenizer_status);
+  const ThreadPlan threads = PlanThreads(options.n_threads, options.pin);
+  impl->pool = std::make_unique<ThreadPool>(threads);
+  LARDER_ASSIGN_OR_RETURN(impl->reader, MakeReader(options));
+  LARDER_ASSIGN_OR_RETURN(const std::int64_t context_tokens,
+                          ChooseContext(options, impl->model->shape()));
+  LARDER_RETURN_IF_ERROR(CheckKvType(options.kv_dtype, impl->model->state_shape()));
+  impl->request = RequestOf(options, *impl->model, context_tokens, threads.n_threads);
+  return std::unique_ptr<Forecast>(new Forecast(std::move(impl)));
+}
+
+const Model& Forecast::model() const { return *impl_->model; }
+const Metadata& Forecast::metadata() const { return impl_->file.metadata; }
+std::uint64_t Forecast::process_bytes() const { return impl_->request.process_bytes; }
+std::uint64_t Forecast::SmallestBudget() const { return SmallestBudgetOf(impl_->request); }
+
+Result<EnginePlan> Forecast::Plan(std::uint64_t budget_bytes) const {
+  MemoryRequest request = impl_->request;
+  request.budget_given = true;
+  request.budget_bytes = budget_bytes;
+  return PlanMemory(request);
+}
+
+Result<std::uint64_t> SmallestBudget(const std::string& model_path) {
+  EngineOptions options;
+  options.model_path = model_path;
+  LARDER_ASSIGN_OR_RETURN(const std::unique_ptr<Forecast> forecast, Forecast::Open(options));
+  return forecast->SmallestBudget();
 }
 
 }  // namespace larder

@@ -1,0 +1,24 @@
+// Machine files, model configurations and bench reports: whatever the text, an answer
+// or one sentence.
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+
+#include "cli/bench_compare.h"
+#include "cli/hf_config.h"
+#include "cli/machine_figures.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace larder;
+  const std::string text(reinterpret_cast<const char*>(data), size);
+  const Result<MachineFigures> machine = ParseMachineFigures(text);
+  if (machine.ok()) {
+    if (!(machine->DiskBytesPerSecond(1e5, 1e6) > 0)) std::abort();
+    if (!ParseMachineFigures(ToJson(*machine).dump()).ok()) std::abort();
+  }
+  const Result<SynthShape> shape = ParseHfConfig(text);
+  if (shape.ok() && shape->n_used > shape->n_experts) std::abort();
+  static_cast<void>(ReadBenchRows(text).ok());
+  return 0;
+}

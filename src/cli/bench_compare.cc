@@ -1,0 +1,124 @@
+// Reading, ratios, noise.
+#include "cli/bench_compare.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <sstream>
+
+#include "cli/bench_report.h"
+
+namespace larder {
+
+namespace {
+
+constexpr double kFastest = 1e12;  // tokens/s
+
+Result<BenchRates> ReadRow(const nlohmann::json& json) {
+  const char* complaint = "the earlier report is not what bench -o json writes";
+  if (!json.is_object() || !json.contains("test") || !json["test"].is_string() ||
+      !json.contains("state") || !json["state"].is_string() ||
+      !json.contains("tokens_per_second") || !json["tokens_per_second"].is_object()) {
+    return InvalidArgument("{}: a row has no test, state or tokens_per_second", complaint);
+  }
+  const nlohmann::json& rates = json["tokens_per_second"];
+  if (!rates.contains("all") || !rates["all"].is_array() || rates["all"].empty()) {
+    return InvalidArgument("{}: a row has no rates", complaint);
+  }
+  BenchRates row{json["test"].get<std::string>(), json["state"].get<std::string>(), {}};
+  for (const nlohmann::json& one : rates["all"]) {
+    const double rate = one.is_number() ? one.get<double>() : 0;
+    if (!(rate > 0 && rate < kFastest)) {
+      return InvalidArgument("{}: a rate is no number above 0", complaint);
+    }
+    row.rates.push_back(rate);
+  }
+  return row;
+}
+
+double RelativeVariance(const std::vector<double>& rates) {
+  double mean = 0;
+  for (const double rate : rates) mean += rate / static_cast<double>(rates.size());
+  double squares = 0;
+  for (const double rate : rates) squares += (rate - mean) * (rate - mean);
+  return squares / static_cast<double>(rates.size() - 1) / (mean * mean);
+}
+
+}  // namespace
+
+bool BenchRatio::is_clear() const { return is_known() && std::abs(ratio - 1) > noise; }
+
+Result<std::vector<BenchRates>> ReadBenchRows(const std::string& text) {
+  std::vector<nlohmann::json> found;
+  const nlohmann::json whole = nlohmann::json::parse(text, nullptr, false);
+  if (whole.is_object() && whole.contains("results") && whole["results"].is_array()) {
+    for (const nlohmann::json& row : whole["results"]) found.push_back(row);
+  } else {
+    std::istringstream lines(text);
+    for (std::string line; std::getline(lines, line);) {
+      if (!line.empty()) found.push_back(nlohmann::json::parse(line, nullptr, false));
+    }
+  }
+  if (found.empty()) return InvalidArgument("the earlier report holds no rows of bench -o json");
+  std::vector<BenchRates> rows;
+  for (const nlohmann::json& json : found) {
+    LARDER_ASSIGN_OR_RETURN(BenchRates row, ReadRow(json));
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+std::vector<BenchRatio> CompareRows(const std::vector<BenchRates>& before,
+                                    const std::vector<BenchRates>& after) {
+  std::vector<BenchRatio> ratios;
+  for (const BenchRates& now : after) {
+    const auto then = std::find_if(before.begin(), before.end(), [&now](const BenchRates& row) {
+      return row.test == now.test && row.state == now.state;
+    });
+    if (then == before.end()) continue;
+    BenchRatio ratio;
+    ratio.test = now.test;
+    ratio.state = now.state;
+    ratio.before = Quantile(then->rates, 0.5);
+    ratio.after = Quantile(now.rates, 0.5);
+    ratio.ratio = ratio.after / ratio.before;
+    if (then->rates.size() > 1 && now.rates.size() > 1) {
+      ratio.noise = 2 * std::sqrt(RelativeVariance(then->rates) + RelativeVariance(now.rates));
+    }
+    ratios.push_back(ratio);
+  }
+  return ratios;
+}
+
+std::string ToMarkdown(const std::vector<BenchRatio>& ratios) {
+  if (ratios.empty()) return "no test of the earlier report was run again\n";
+  std::string text =
+      "| test | state | before | now | ratio | noise | |\n|---|---|---|---|---|---|---|\n";
+  for (const BenchRatio& ratio : ratios) {
+    const char* verdict = !ratio.is_known()   ? "one repetition: unknown"
+                          : !ratio.is_clear() ? "within the noise"
+                          : ratio.ratio > 1   ? "faster"
+                                              : "slower";
+    text += fmt::format("| {} | {} | {:.2f} | {:.2f} | {:.3f} | {} | {} |\n", ratio.test,
+                        ratio.state, ratio.before, ratio.after, ratio.ratio,
+                        ratio.is_known() ? fmt::format("± {:.3f}", ratio.noise) : "-", verdict);
+  }
+  return text;
+}
+
+nlohmann::json ToJson(const std::vector<BenchRatio>& ratios) {
+  nlohmann::json json = nlohmann::json::array();
+  for (const BenchRatio& ratio : ratios) {
+    json.push_back({{"test", ratio.test},
+                    {"state", ratio.state},
+                    {"before", ratio.before},
+                    {"after", ratio.after},
+                    {"ratio", ratio.ratio},
+                    {"is_clear", ratio.is_clear()}});
+    if (ratio.is_known()) json.back()["noise"] = ratio.noise;
+  }
+  return json;
+}
+
+}  // namespace larder

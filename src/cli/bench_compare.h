@@ -1,0 +1,44 @@
+// Rows of an earlier bench beside those of this one: ratios, and the noise that says what they are
+// worth. Pure functions; the earlier report is hostile until checked.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+
+namespace larder {
+
+/// What a comparison needs of a row.
+struct BenchRates {
+  std::string test;           // "pp512", "tg128 @ d8192"
+  std::string state;          // "cold" or "warm"
+  std::vector<double> rates;  // tokens/s of its repetitions
+};
+
+/// From what `bench -o json` or `-o jsonl` wrote; kInvalidArgument says what is wrong with it.
+Result<std::vector<BenchRates>> ReadBenchRows(const std::string& text);
+
+struct BenchRatio {
+  std::string test;
+  std::string state;
+  double before = 0;  // medians, tokens/s
+  double after = 0;
+  double ratio = 0;
+  /// Twice the root of the sum of both relative variances of single repetitions: a ratio nearer to
+  /// 1 says nothing. Negative: not known, since either had one repetition only.
+  double noise = -1;
+
+  bool is_known() const { return noise >= 0; }
+  bool is_clear() const;
+};
+
+/// Rows that both have.
+std::vector<BenchRatio> CompareRows(const std::vector<BenchRates>& before,
+                                    const std::vector<BenchRates>& after);
+
+std::string ToMarkdown(const std::vector<BenchRatio>& ratios);
+nlohmann::json ToJson(const std::vector<BenchRatio>& ratios);
+
+}  // namespace larder

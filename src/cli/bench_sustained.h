@@ -1,0 +1,31 @@
+// A long run in windows of time: whether a machine keeps its rate when it gets warm. Pure.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+namespace larder {
+
+struct SustainedWindow {
+  double seconds = 0;
+  std::int64_t n_tokens = 0;
+  double hit_rate = 0;
+  double bytes_read = 0;
+
+  double rate() const { return seconds > 0 ? static_cast<double>(n_tokens) / seconds : 0; }
+};
+
+struct SustainedRun {
+  std::vector<SustainedWindow> windows;
+
+  /// Rate of the last quarter of the windows over that of the first; 0 with fewer than two.
+  double LastOverFirst() const;
+  double Rate() const;
+};
+
+std::string ToMarkdown(const SustainedRun& run);
+nlohmann::json ToJson(const SustainedRun& run);
+
+}  // namespace larder

@@ -1,0 +1,205 @@
+// The formulas.
+#include "cli/cost_model.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <string_view>
+
+namespace larder {
+
+namespace {
+
+constexpr double kFloatBytes = sizeof(float);
+
+std::vector<WeightCost> Flatten(const std::map<DType, WeightCost>& by_type) {
+  std::vector<WeightCost> costs;
+  for (const auto& [dtype, cost] : by_type) {
+    costs.push_back(cost);
+    costs.back().dtype = dtype;
+  }
+  return costs;
+}
+
+void Add(const TensorInfo& tensor, std::map<DType, WeightCost>* costs) {
+  WeightCost& cost = (*costs)[tensor.dtype];
+  cost.n_elements += static_cast<double>(tensor.n_elements());
+  cost.n_bytes += static_cast<double>(tensor.size_bytes);
+}
+
+double Bytes(const std::vector<WeightCost>& weights) {
+  double sum = 0;
+  for (const WeightCost& cost : weights) sum += cost.n_bytes;
+  return sum;
+}
+
+double Over(double amount, double rate) { return rate > 0 ? amount / rate : 0; }
+
+// Reads that the lookahead finishes before the layer's request, of `n_missed` that it misses: what
+// it guesses right, as far as the disk has time for right and wrong guesses in the dense part.
+double ReadAhead(double n_missed, double dense_s, double expert_read_s, const ModelCosts& model,
+                 const DecodeCase& options) {
+  const double n_right = options.recall * n_missed;
+  const double n_wrong =
+      (1 - options.recall) * model.n_used * std::max(0.0, 1 - options.resident_share);
+  if (n_right <= 0 || expert_read_s <= 0) return 0;
+  const double n_readable = dense_s / expert_read_s;
+  const double useful = n_right / (n_right + n_wrong);
+  return std::min(n_right, n_readable * useful);
+}
+
+struct LayerSeconds {
+  double dense = 0;
+  double expert = 0;  // computing one
+};
+
+LayerSeconds LayerOf(const ModelCosts& model, const MachineFigures& machine) {
+  const double state_rate = machine.state_bytes_per_second > 0 ? machine.state_bytes_per_second
+                                                               : machine.memory_bytes_per_second;
+  const double n_layers = std::max(model.n_layers, 1);
+  return {(ProductSeconds(model.dense, machine) + Over(model.state_bytes, state_rate)) / n_layers +
+              machine.layer_overhead_seconds,
+          ProductSeconds(model.expert, machine)};
+}
+
+}  // namespace
+
+double ModelCosts::record_bytes() const { return Bytes(expert); }
+
+ModelCosts CostsOf(const Model& model, DType kv_dtype) {
+  const ModelLayout& layout = model.layout();
+  ModelCosts costs;
+  costs.n_layers = model.shape().n_layers;
+  costs.n_experts = model.shape().n_experts;
+  costs.n_used = model.shape().n_used;
+  std::map<DType, WeightCost> dense;
+  std::map<DType, WeightCost> output;
+  for (const TensorInfo* tensor : layout.dense) {
+    const bool in_layer = std::string_view(tensor->name).substr(0, 4) == "blk.";
+    Add(*tensor, in_layer ? &dense : &output);
+  }
+  costs.dense = Flatten(dense);
+  costs.output = Flatten(output);
+  std::map<DType, WeightCost> expert;
+  const double n_layers = std::max(costs.n_layers, 1);
+  for (const ExpertLayerLayout& layer : layout.bank.layers) {
+    for (const SlabLayout& slab : layer.slabs) {
+      WeightCost& cost = expert[slab.dtype];
+      cost.n_elements += static_cast<double>(slab.n_rows * slab.n_cols) / n_layers;
+      cost.n_bytes += static_cast<double>(slab.size_bytes) / n_layers;
+      costs.n_slabs += 1 / n_layers;
+    }
+  }
+  costs.expert = Flatten(expert);
+  StateShape state = model.state_shape();
+  state.kv_dtype = kv_dtype;
+  costs.kv_bytes_per_position = static_cast<double>(state.KvBytesPerToken());
+  const OpsLimits limits = model.ops_limits(1, 1);
+  for (const LayerStateShape& layer : state.layers) {
+    costs.state_bytes += kFloatBytes * static_cast<double>(layer.n_recurrent);
+    if (layer.n_kv_heads > 0) {
+      costs.attention_multiply_adds += 2 * static_cast<double>(limits.n_heads * limits.head_dim);
+    }
+  }
+  if (layout.bank.directory != nullptr) {
+    costs.file_bytes = static_cast<double>(layout.bank.directory->total_tensor_bytes());
+  }
+  return costs;
+}
+
+double ProductSeconds(const std::vector<WeightCost>& weights, const MachineFigures& machine,
+                      double n_tokens) {
+  constexpr double few = ProductRate::kFewTokens;
+  constexpr double many = ProductRate::kManyTokens;
+  double seconds = 0;
+  for (const WeightCost& cost : weights) {
+    const ProductRate rate = machine.RateOf(cost.dtype);
+    const double one_s = Over(cost.n_bytes, rate.bytes_per_second);
+    const double many_s = Over(many * cost.n_elements, rate.multiply_adds_per_second);
+    const double few_s = rate.few_multiply_adds_per_second > 0
+                             ? Over(few * cost.n_elements, rate.few_multiply_adds_per_second)
+                             : one_s + (few - 1) / (many - 1) * std::max(0.0, many_s - one_s);
+    if (n_tokens <= few) {
+      seconds += one_s + std::max(0.0, n_tokens - 1) / (few - 1) * (few_s - one_s);
+    } else if (n_tokens <= many) {
+      seconds += few_s + (n_tokens - few) / (many - few) * (std::max(many_s, few_s) - few_s);
+    } else {
+      seconds += std::max(many_s, few_s) * n_tokens / many;
+    }
+  }
+  return seconds;
+}
+
+DecodeSeconds PredictDecode(const ModelCosts& model, const MachineFigures& machine,
+                            const AnswerStatistics& routing, const DecodeCase& options) {
+  const double n_layers = std::max(model.n_layers, 1);
+  const double memory = machine.memory_bytes_per_second;
+  const LayerSeconds layer = LayerOf(model, machine);
+  const double record = model.record_bytes();
+  const double slab = record / std::max(model.n_slabs, 1.0);
+  DecodeSeconds sum;
+  sum.dense = n_layers * layer.dense;
+  sum.attention = Over(model.kv_bytes_per_position * options.position, memory);
+  sum.output = ProductSeconds(model.output, machine);
+  double missed = 0;
+  for (std::size_t n = 0; n < routing.share_of_misses.size(); ++n) {
+    const double share = routing.share_of_misses[n];
+    const auto n_missed = static_cast<double>(n);
+    const double n_hit = std::max(0.0, model.n_used - n_missed);
+    missed += share * n_missed;
+    if (n == 0 || share == 0) {
+      sum.experts += n_layers * share * n_hit * layer.expert;
+      continue;
+    }
+    const double rate = machine.DiskBytesPerSecond(slab, n_missed * record, options.disk);
+    const double read_s = Over(record, rate);
+    const double ahead = options.foresight == Foresight::kLookahead
+                             ? ReadAhead(n_missed, layer.dense, read_s, model, options)
+                             : 0;
+    const double left = n_missed - ahead;
+    const double hidden_s = (n_hit + ahead) * layer.expert;
+    const double last_s = std::min(left, 1.0) * layer.expert;
+    sum.disk += n_layers * share * std::max(0.0, left * read_s - hidden_s);
+    sum.experts += n_layers * share * (hidden_s + last_s);
+  }
+  if (options.foresight == Foresight::kPerfect) {
+    const double rate = machine.DiskBytesPerSecond(slab, 16 * record, options.disk);
+    sum.experts = n_layers * model.n_used * layer.expert;
+    sum.disk = 0;
+    sum.disk = std::max(0.0, n_layers * Over(missed * record, rate) - sum.total());
+  }
+  return sum;
+}
+
+PrefillSeconds PredictPrefill(const ModelCosts& model, const MachineFigures& machine,
+                              const PromptStatistics& routing, const PrefillCase& options) {
+  const double n_layers = std::max(model.n_layers, 1);
+  const double batch = std::clamp(options.batch_tokens, 1.0, std::max(options.n_tokens, 1.0));
+  const double n_batches = options.n_tokens / batch;
+  const double record = model.record_bytes();
+  const double slab = record / std::max(model.n_slabs, 1.0);
+  const double rate = machine.DiskBytesPerSecond(slab, 16 * record, options.disk);
+  const double read_s = Over(routing.experts_read * record, rate);
+  const double state_rate = machine.state_bytes_per_second > 0 ? machine.state_bytes_per_second
+                                                               : machine.memory_bytes_per_second;
+  const double floats = machine.RateOf(DType::kF16).multiply_adds_per_second;
+  const double attention =
+      Over(model.attention_multiply_adds * options.n_tokens * options.n_tokens / 2, floats);
+  double dense_s = 0;
+  double experts_s = 0;
+  if (machine.multiply_adds_per_second > 0 || !machine.products.empty()) {
+    dense_s = ProductSeconds(model.dense, machine, batch) / n_layers +
+              batch * Over(model.state_bytes, state_rate) / n_layers +
+              attention / n_batches / n_layers + machine.layer_overhead_seconds;
+    const double per_expert = batch * model.n_used / std::max(routing.experts_used, 1.0);
+    experts_s = routing.experts_used * ProductSeconds(model.expert, machine, per_expert);
+  }
+  PrefillSeconds sum;
+  sum.compute = n_batches * n_layers * (dense_s + experts_s) +
+                (dense_s > 0 ? ProductSeconds(model.output, machine) : 0);
+  const double hidden_s = options.overlaps ? dense_s + experts_s : experts_s;
+  sum.disk = n_batches * n_layers * std::max(0.0, read_s - hidden_s);
+  return sum;
+}
+
+}  // namespace larder

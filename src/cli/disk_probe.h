@@ -1,0 +1,34 @@
+// DiskProbeFile: a file of random bytes on a disk, without a name, and random reads of it. One
+// thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/status.h"
+#include "io/async_reader.h"
+#include "io/file.h"
+
+namespace larder {
+
+class DiskProbeFile {
+ public:
+  /// Writes `size_bytes` in `folder`, flushes them to the disk and takes the name away.
+  static Result<DiskProbeFile> Write(const std::string& folder, std::uint64_t size_bytes,
+                                     const std::function<bool()>& interrupted);
+
+  /// Bytes per second of direct reads of `read_bytes` at random places, `depth` in flight, for
+  /// `seconds`. kUnsupported where the filesystem has no direct reads.
+  Result<double> ReadRate(std::uint64_t read_bytes, int depth, double seconds, IoMode mode,
+                          std::uint64_t seed) const;
+
+ private:
+  std::unique_ptr<File> file_;
+};
+
+/// Free bytes of the filesystem that holds `folder`; 0 when it does not say.
+std::uint64_t FreeDiskBytes(const std::string& folder);
+
+}  // namespace larder

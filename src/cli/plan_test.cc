@@ -1,0 +1,364 @@
+// The cost model by hand-made numbers, what machines and configurations say, replays against the
+// simulation that judges policies, and plans of headers alone.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "cli/cost_model.h"
+#include "cli/hf_config.h"
+#include "cli/limits.h"
+#include "cli/machine_figures.h"
+#include "cli/phantom_model.h"
+#include "cli/planner.h"
+#include "cli/routing_statistics.h"
+#include "experts/cache_simulation.h"
+
+namespace larder {
+namespace {
+
+// 10 layers of 100 dense bytes, 4 of 16 experts of 20 bytes in 2 slabs, output of 50 bytes.
+ModelCosts Example() {
+  ModelCosts costs;
+  costs.n_layers = 10;
+  costs.n_experts = 16;
+  costs.n_used = 4;
+  costs.dense = {{DType::kQ8_0, 1000, 1000}};
+  costs.output = {{DType::kQ8_0, 50, 50}};
+  costs.expert = {{DType::kQ4_0, 40, 20}};
+  costs.n_slabs = 2;
+  return costs;
+}
+
+MachineFigures ExampleMachine() {
+  MachineFigures machine;
+  machine.memory_bytes_per_second = 1000;
+  machine.disk_rates = {{10, 16, 100, 50, 200}};
+  return machine;
+}
+
+AnswerStatistics Always(int n_used, int n_missed) {
+  AnswerStatistics statistics;
+  statistics.share_of_misses.assign(static_cast<std::size_t>(n_used) + 1, 0);
+  statistics.share_of_misses[static_cast<std::size_t>(n_missed)] = 1;
+  statistics.hit_rate = 1 - static_cast<double>(n_missed) / n_used;
+  return statistics;
+}
+
+DecodeCase With(Foresight foresight, double recall = 0) {
+  DecodeCase options;
+  options.foresight = foresight;
+  options.recall = recall;
+  return options;
+}
+
+TEST(CostModel, ThePipelineOfDesign) {
+  // Dense 0.1 s; two misses 0.4 s of disk, longer than two residents of 0.02 s; then the last.
+  const DecodeSeconds seconds =
+      PredictDecode(Example(), ExampleMachine(), Always(4, 2), With(Foresight::kNone));
+  EXPECT_NEAR(seconds.total(), 10 * (0.1 + 0.4 + 0.02) + 0.05, 1e-9);
+  EXPECT_NEAR(seconds.disk, 10 * (0.4 - 0.04), 1e-9);
+  EXPECT_NEAR(seconds.dense, 1.0, 1e-9);
+  // The same as the limit that bench prints for as many bytes.
+  TokenCost cost;
+  cost.dense_layer_bytes = 1000;
+  cost.output_bytes = 50;
+  cost.expert_bytes = 10 * 4 * 20;
+  cost.missed_bytes = 10 * 2 * 20;
+  cost.record_bytes = 20;
+  cost.n_layers = 10;
+  EXPECT_NEAR(seconds.total(), PipelineLimitSeconds(cost, {100, 1000}), 1e-9);
+}
+
+TEST(CostModel, ResidentExpertsHideReads) {
+  MachineFigures machine = ExampleMachine();
+  machine.disk_rates = {{10, 16, 100000, 100000, 100000}};
+  const DecodeSeconds seconds =
+      PredictDecode(Example(), machine, Always(4, 1), With(Foresight::kNone));
+  EXPECT_NEAR(seconds.total(), 10 * (0.1 + 0.06 + 0.02) + 0.05, 1e-9);
+  EXPECT_EQ(seconds.disk, 0);
+}
+
+TEST(CostModel, NothingMissedIsMemoryAlone) {
+  for (const Foresight foresight : {Foresight::kNone, Foresight::kLookahead, Foresight::kPerfect}) {
+    const DecodeSeconds seconds =
+        PredictDecode(Example(), ExampleMachine(), Always(4, 0), With(foresight, 0.5));
+    EXPECT_NEAR(seconds.total(), 10 * (0.1 + 0.08) + 0.05, 1e-9);
+  }
+}
+
+TEST(CostModel, ForesightHelpsInOrder) {
+  for (int n_missed = 1; n_missed <= 4; ++n_missed) {
+    const auto total = [n_missed](Foresight foresight, double recall) {
+      return PredictDecode(Example(), ExampleMachine(), Always(4, n_missed),
+                           With(foresight, recall))
+          .total();
+    };
+    const double none = total(Foresight::kNone, 0);
+    EXPECT_DOUBLE_EQ(total(Foresight::kLookahead, 0), none);
+    EXPECT_LT(total(Foresight::kLookahead, 0.5), none);
+    EXPECT_LT(total(Foresight::kLookahead, 1), total(Foresight::kLookahead, 0.5));
+    EXPECT_LE(total(Foresight::kPerfect, 0), total(Foresight::kLookahead, 1));
+  }
+  // Perfect: four misses of 20 bytes at 100 bytes/s in each of ten layers, and nothing else.
+  EXPECT_NEAR(
+      PredictDecode(Example(), ExampleMachine(), Always(4, 4), With(Foresight::kPerfect)).total(),
+      8.0, 1e-9);
+}
+
+TEST(CostModel, StateAndCacheAreRead) {
+  ModelCosts costs = Example();
+  costs.state_bytes = 2000;
+  costs.kv_bytes_per_position = 3;
+  DecodeCase options = With(Foresight::kNone);
+  options.position = 100;
+  MachineFigures machine = ExampleMachine();
+  const double before =
+      PredictDecode(Example(), machine, Always(4, 0), With(Foresight::kNone)).total();
+  EXPECT_NEAR(PredictDecode(costs, machine, Always(4, 0), options).total(), before + 2 + 0.3, 1e-9);
+  machine.state_bytes_per_second = 500;
+  machine.layer_overhead_seconds = 0.01;
+  EXPECT_NEAR(PredictDecode(costs, machine, Always(4, 0), options).total(), before + 4 + 0.3 + 0.1,
+              1e-9);
+}
+
+TEST(CostModel, ProductsFromOneTokenToMany) {
+  MachineFigures machine = ExampleMachine();
+  ProductRate rate;
+  rate.dtype = DType::kQ8_0;
+  rate.bytes_per_second = 100;
+  rate.few_multiply_adds_per_second = 250;
+  rate.multiply_adds_per_second = 1000;
+  machine.products = {rate};
+  const std::vector<WeightCost> weights = {{DType::kQ8_0, 1000, 1000}};
+  EXPECT_DOUBLE_EQ(ProductSeconds(weights, machine, 1), 10);
+  EXPECT_DOUBLE_EQ(ProductSeconds(weights, machine, 4), 16);
+  EXPECT_DOUBLE_EQ(ProductSeconds(weights, machine, 2.5), 13);
+  EXPECT_DOUBLE_EQ(ProductSeconds(weights, machine, 64), 64);
+  EXPECT_DOUBLE_EQ(ProductSeconds(weights, machine, 640), 640);
+  // Another type runs at the memory rate.
+  EXPECT_DOUBLE_EQ(ProductSeconds({{DType::kQ4_0, 1000, 500}}, machine, 1), 0.5);
+}
+
+TEST(CostModel, PromptsHideReadsBehindProducts) {
+  MachineFigures machine = ExampleMachine();
+  machine.multiply_adds_per_second = 1e5;
+  PromptStatistics routing;
+  routing.experts_used = 16;
+  routing.experts_read = 10;  // 200 bytes, 2 s of disk per layer and batch
+  PrefillCase options;
+  options.n_tokens = 128;
+  options.batch_tokens = 64;
+  const PrefillSeconds seconds = PredictPrefill(Example(), machine, routing, options);
+  EXPECT_NEAR(seconds.compute + seconds.disk,
+              2 * 10 * 2.0 + ProductSeconds(Example().output, machine), 1e-6);
+  options.overlaps = false;
+  EXPECT_GT(PredictPrefill(Example(), machine, routing, options).total(), seconds.total());
+  machine.multiply_adds_per_second = 0;
+  EXPECT_DOUBLE_EQ(PredictPrefill(Example(), machine, routing, options).total(), 40);
+}
+
+TEST(MachineFigures, BetweenSizesAndDepths) {
+  MachineFigures machine;
+  machine.disk_rates = {
+      {100, 1, 10, 0, 0}, {100, 5, 50, 0, 0}, {300, 1, 30, 0, 0}, {300, 5, 150, 0, 0}};
+  EXPECT_DOUBLE_EQ(machine.DiskBytesPerSecond(100, 100), 10);
+  EXPECT_DOUBLE_EQ(machine.DiskBytesPerSecond(100, 300), 30);
+  EXPECT_DOUBLE_EQ(machine.DiskBytesPerSecond(200, 1000), 100);
+  EXPECT_DOUBLE_EQ(machine.DiskBytesPerSecond(1000, 1e9), 150);
+  EXPECT_DOUBLE_EQ(machine.DiskBytesPerSecond(1, 1e9), 50);
+}
+
+TEST(MachineFigures, RoundTrip) {
+  MachineFigures machine = ExampleMachine();
+  machine.name = "one";
+  machine.n_threads = 3;
+  machine.memory_bytes = 1 << 30;
+  machine.state_bytes_per_second = 5;
+  machine.layer_overhead_seconds = 1e-5;
+  machine.products = {{DType::kQ4_K, 7, 8, 9}};
+  const Result<MachineFigures> back = ParseMachineFigures(ToJson(machine).dump());
+  ASSERT_TRUE(back.ok()) << back.status().message();
+  EXPECT_EQ(ToJson(*back), ToJson(machine));
+}
+
+TEST(MachineFigures, TheLeastAndWhatIsWrong) {
+  const Result<MachineFigures> least =
+      ParseMachineFigures(R"({"disk_bytes_per_second": 17.5e9, "memory_bytes_per_second": 4e11})");
+  ASSERT_TRUE(least.ok());
+  EXPECT_DOUBLE_EQ(least->DiskBytesPerSecond(1e6, 1e7), 17.5e9);
+  const std::pair<const char*, const char*> cases[] = {
+      {"[", "not a JSON object"},
+      {"{}", "memory_bytes_per_second"},
+      {R"({"memory_bytes_per_second": 1})", "disk_bytes_per_second"},
+      {R"({"memory_bytes_per_second": -1, "disk_bytes_per_second": 1})", "no number above 0"},
+      {R"({"memory_bytes_per_second": 1, "disk_rates": []})", "disk_rates"},
+      {R"({"memory_bytes_per_second": 1, "disk_rates": [3]})", "disk_rates"},
+      {R"({"memory_bytes_per_second": 1, "disk_bytes_per_second": 1, "products": [{}]})", "type"},
+      {R"({"memory_bytes_per_second": 1, "disk_bytes_per_second": 1,
+          "products": [{"type": "Q9"}]})",
+       "Q9"},
+  };
+  for (const auto& [text, part] : cases) {
+    const Result<MachineFigures> figures = ParseMachineFigures(text);
+    ASSERT_FALSE(figures.ok()) << text;
+    EXPECT_NE(figures.status().message().find(part), std::string::npos)
+        << figures.status().message();
+  }
+}
+
+constexpr const char* kConfig = R"({"model_type": "qwen3_5_moe", "text_config": {
+  "model_type": "qwen3_5_moe_text", "num_hidden_layers": 8, "hidden_size": 512,
+  "num_experts": 32, "num_experts_per_tok": 4, "moe_intermediate_size": 256,
+  "shared_expert_intermediate_size": 512, "num_attention_heads": 4, "num_key_value_heads": 2,
+  "head_dim": 128, "linear_num_key_heads": 4, "linear_num_value_heads": 8,
+  "linear_key_head_dim": 128, "linear_value_head_dim": 128, "linear_conv_kernel_dim": 4,
+  "vocab_size": 1024, "max_position_embeddings": 4096, "full_attention_interval": 4}})";
+
+TEST(HfConfig, ShapeOfAPublishedConfiguration) {
+  const Result<SynthShape> shape = ParseHfConfig(kConfig);
+  ASSERT_TRUE(shape.ok()) << shape.status().message();
+  EXPECT_EQ(shape->n_layers, 8);
+  EXPECT_EQ(shape->n_experts, 32);
+  EXPECT_EQ(shape->d_shared, 512);
+  EXPECT_EQ(shape->n_value_heads, 8);
+}
+
+TEST(HfConfig, WhatIsWrongIsNamed) {
+  const auto changed = [](const std::string& from, const std::string& to) {
+    std::string text = kConfig;
+    const std::size_t at = text.find(from);
+    return text.replace(at, from.size(), to);
+  };
+  const std::pair<std::string, const char*> cases[] = {
+      {"", "not a JSON object"},
+      {changed("\"qwen3_5_moe_text\"", "\"llama\""), "llama"},
+      {changed("\"num_experts\": 32", "\"num_experts\": 0"), "num_experts"},
+      {changed("\"num_experts\": 32", "\"num_experts\": 1e3"), "num_experts"},
+      {changed("\"num_experts\": 32", "\"num_experts\": 3"), "4 of 3"},
+      {changed("\"hidden_size\": 512,", ""), "hidden_size"},
+      {changed("\"full_attention_interval\": 4", "\"full_attention_interval\": 3"),
+       "interval of 3"},
+      {changed("\"linear_value_head_dim\": 128", "\"linear_value_head_dim\": 64"), "64"},
+  };
+  for (const auto& [text, part] : cases) {
+    const Result<SynthShape> shape = ParseHfConfig(text);
+    ASSERT_FALSE(shape.ok()) << text;
+    EXPECT_NE(shape.status().message().find(part), std::string::npos) << shape.status().message();
+  }
+}
+
+ReplayCase Mid(double slots) {
+  return {RoutingGenerator::FromName("mid").value(), 64, 4, slots, 1};
+}
+
+TEST(RoutingStatistics, AnswersAgreeWithTheSimulationOfPolicies) {
+  // The simulation counts from a cold start, so only the longer one's second half is compared.
+  const auto hits = [](std::int64_t n_tokens) {
+    RoutingGenerator generator(RoutingGenerator::FromName("mid").value(), 6, 64, 4, 1);
+    const RoutingRecord record = RecordRouting(generator, 6, 64, n_tokens);
+    const auto policy = MakeHeatPolicy(6 * 16, 6, 64);
+    return ReplayCache(record, 6 * 16, *policy);
+  };
+  const ReplayResult half = hits(600);
+  const ReplayResult whole = hits(1200);
+  const double expected = static_cast<double>(whole.n_hits - half.n_hits) /
+                          static_cast<double>(whole.n_asked - half.n_asked);
+  const AnswerStatistics statistics = ReplayAnswers(Mid(16));
+  EXPECT_NEAR(statistics.hit_rate, expected, 1e-9);
+  double sum = 0;
+  double misses = 0;
+  for (std::size_t i = 0; i < statistics.share_of_misses.size(); ++i) {
+    sum += statistics.share_of_misses[i];
+    misses += static_cast<double>(i) * statistics.share_of_misses[i];
+  }
+  EXPECT_NEAR(sum, 1, 1e-9);
+  EXPECT_NEAR(misses, 4 * (1 - statistics.hit_rate), 1e-9);
+}
+
+TEST(RoutingStatistics, MoreSlotsHitMore) {
+  double last = -1;
+  for (const double slots : {4.0, 8.0, 16.0, 32.0, 48.0, 64.0}) {
+    const double hit_rate = ReplayAnswers(Mid(slots)).hit_rate;
+    EXPECT_GT(hit_rate, last);
+    last = hit_rate;
+  }
+  EXPECT_EQ(last, 1);
+}
+
+TEST(RoutingStatistics, PromptsReadEachExpertOnce) {
+  const PromptStatistics few = ReplayPrompts(Mid(16), 8);
+  const PromptStatistics many = ReplayPrompts(Mid(16), 256);
+  EXPECT_GT(many.experts_used, few.experts_used);
+  EXPECT_LE(many.experts_used, 64);
+  EXPECT_LT(many.experts_read, many.experts_used);
+  EXPECT_GE(many.experts_read, many.experts_used - 16 - 16);
+  EXPECT_EQ(ReplayPrompts(Mid(64), 8).experts_read, 0);
+}
+
+TEST(RoutingCurve, GoesThroughItsReplays) {
+  RoutingCurve curve(RoutingGenerator::FromName("mid").value(), 64, 4);
+  EXPECT_DOUBLE_EQ(curve.Answers(4).hit_rate, ReplayAnswers(Mid(4)).hit_rate);
+  EXPECT_EQ(curve.Answers(64).hit_rate, 1);
+  const double low = curve.Answers(20).hit_rate;
+  const double high = curve.Answers(24).hit_rate;
+  EXPECT_GT(high, low);
+}
+
+SynthShape SmallShape() { return ParseHfConfig(kConfig).value(); }
+
+TEST(Planner, HeadersAloneGiveTheEnginesOwnPlan) {
+  const Result<PhantomModel> phantom =
+      PhantomModel::FromShape(SmallShape(), {DType::kQ4_K, DType::kQ8_0});
+  ASSERT_TRUE(phantom.ok()) << phantom.status().message();
+  PlannerOptions options;
+  options.engine.n_threads = 1;
+  options.engine.process_bytes = 16 << 20;
+  options.routing = RoutingGenerator::FromName("mid").value();
+  options.prompt_tokens = 32;
+  MachineFigures machine;
+  machine.memory_bytes_per_second = 1e10;
+  machine.disk_rates = {{1, 16, 1e9, 5e8, 2e9}};
+  machine.multiply_adds_per_second = 1e10;
+  Planner planner(machine, options);
+  const Result<PlanTypes> first = planner.Plan("a", phantom->path(), {});
+  ASSERT_TRUE(first.ok()) << first.status().message();
+  EXPECT_GT(first->whole_budget_bytes, first->smallest_budget_bytes);
+  EXPECT_GT(phantom->size_bytes(), first->file_bytes);
+  EXPECT_NEAR(first->bits_per_weight, 4.5, 1e-9);
+  std::vector<std::uint64_t> budgets = CurveBudgets(*first, 12);
+  budgets.insert(budgets.begin(), first->smallest_budget_bytes / 2);
+  const Result<PlanTypes> plan = planner.Plan("a", phantom->path(), budgets);
+  ASSERT_TRUE(plan.ok()) << plan.status().message();
+  EXPECT_FALSE(plan->rows[0].problem.empty());
+  double last = 0;
+  for (std::size_t i = 1; i < plan->rows.size(); ++i) {
+    const PlanRow& row = plan->rows[i];
+    ASSERT_TRUE(row.problem.empty()) << row.problem;
+    EXPECT_GE(row.decode.expected, last * 0.999) << i;  // rises with memory
+    EXPECT_LE(row.decode.low, row.decode.expected);
+    EXPECT_GE(row.decode.high, row.decode.expected);
+    EXPECT_GE(row.decode_limit, row.decode.expected * 0.999);
+    EXPECT_GT(row.prefill.expected, 0);
+    last = row.decode.expected;
+  }
+  EXPECT_TRUE(plan->rows.back().plan.slots.holds_all);
+  EXPECT_EQ(plan->rows.back().hit_rate, 1);
+}
+
+TEST(Planner, ReportsNameTheBestThatFitsWhole) {
+  PlanReport report;
+  report.main_budget_bytes = 100;
+  PlanTypes big{"big", 90, true, 8, 10, 110, {}};
+  PlanTypes middle{"middle", 70, true, 4, 10, 95, {}};
+  PlanTypes small{"small", 50, true, 2, 10, 60, {}};
+  report.types = {small, big, middle};
+  ASSERT_NE(BestWhole(report), nullptr);
+  EXPECT_EQ(BestWhole(report)->name, "middle");
+  report.main_budget_bytes = 50;
+  EXPECT_EQ(BestWhole(report), nullptr);
+  EXPECT_EQ(MainRow(report), nullptr);
+}
+
+}  // namespace
+}  // namespace larder
