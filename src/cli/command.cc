@@ -10,13 +10,15 @@
 
 #include "cli/interrupt.h"
 #include "cli/output.h"
+#include "cli/serve_flags.h"
 #include "cli/suggest.h"
 
 namespace larder {
 
 std::span<const Command> AllCommands() {
-  static constexpr std::array<Command, 10> kCommands = {{
+  static constexpr std::array<Command, 11> kCommands = {{
       {"run", "answer a prompt", RunMain},
+      {"serve", "serve the OpenAI, Anthropic and Ollama APIs", ServeMain},
       {"inspect", "what is in a model file, what stays in memory, what streams", InspectMain},
       {"bench", "measure speed beside the limits of this machine", BenchMain},
       {"logits", "logits of a list of tokens, as JSON or .npy", LogitsMain},
