@@ -11,14 +11,16 @@
 #include "cli/interrupt.h"
 #include "cli/output.h"
 #include "cli/plan_command.h"
+#include "cli/serve_flags.h"
 #include "cli/suggest.h"
 
 namespace larder {
 
 std::span<const Command> AllCommands() {
-  static constexpr std::array<Command, 11> kCommands = {{
+  static constexpr std::array<Command, 13> kCommands = {{
       {"run", "answer a prompt", RunMain},
       {"chat", "a conversation, with tools if you like", ChatMain},
+      {"serve", "serve the OpenAI, Anthropic and Ollama APIs", ServeMain},
       {"inspect", "what is in a model file, what stays in memory, what streams", InspectMain},
       {"plan", "what a model would do on this machine, before it is downloaded", PlanMain},
       {"bench", "measure speed beside the limits of this machine", BenchMain},

@@ -1,0 +1,375 @@
+// Conversations to prompts, and what holds an answer to its form.
+#include "server/model_host.h"
+
+#include <algorithm>
+
+#include "sample/json_schema.h"
+#include "sample/tool_grammar.h"
+#include "server/answer.h"
+#include "text/chatml.h"
+#include "text/message_json.h"
+
+namespace larder {
+
+namespace {
+
+constexpr std::size_t kMostGrammars = 8;
+// Above this, compiled tool grammars are not kept for the next request.
+constexpr std::size_t kMostKeptGrammarBytes = std::size_t{4} << 20;
+
+std::optional<double> NumberOf(const Metadata& metadata, const std::string& key) {
+  const Result<double> number = metadata.GetFloat(key);
+  if (!number.ok()) return std::nullopt;
+  return *number;
+}
+
+// Behind each token that ends a turn.
+std::vector<std::int64_t> BoundariesOf(const Tokenizer& tokenizer,
+                                       const std::vector<std::int32_t>& tokens) {
+  std::vector<std::int64_t> boundaries;
+  for (std::size_t i = 0; i + 1 < tokens.size(); ++i) {
+    if (!tokenizer.IsEndOfGeneration(tokens[i])) continue;
+    boundaries.push_back(static_cast<std::int64_t>(i) + 1);
+  }
+  return boundaries;
+}
+
+bool EndsOpen(std::string_view text) {
+  constexpr std::string_view kOpen = "<think>";
+  const std::string_view tail = text.substr(0, text.find_last_not_of(" \t\r\n") + 1);
+  return tail.size() >= kOpen.size() && tail.substr(tail.size() - kOpen.size()) == kOpen;
+}
+
+// A file without a template: plain ChatML, of which tool results and calls are text.
+std::string RenderChatMl(const ChatRequest& request) {
+  std::string text;
+  for (const Message& message : request.messages) {
+    text +=
+        fmt::format("<|im_start|>{}\n{}<|im_end|>\n", RoleName(message.role), MessageText(message));
+  }
+  return text + "<|im_start|>assistant\n";
+}
+
+// Instructions that come in several messages are one: most templates take one, at the beginning.
+void JoinSystemMessages(std::vector<Message>* messages) {
+  while (messages->size() > 1 && (*messages)[0].role == Role::kSystem &&
+         (*messages)[1].role == Role::kSystem) {
+    (*messages)[0] =
+        SystemMessage(MessageText((*messages)[0]) + "\n\n" + MessageText((*messages)[1]));
+    messages->erase(messages->begin() + 1);
+  }
+}
+
+Result<OrderedJson> TemplateVariables(const ChatRequest& request,
+                                      const std::vector<Message>& messages, bool thinking) {
+  OrderedJson variables = {{"messages", OrderedJson::array()}};
+  for (const Message& message : messages) {
+    Message shown = message;
+    // Templates that were written for texts do not know parts.
+    const bool texts_only =
+        std::all_of(shown.parts.begin(), shown.parts.end(),
+                    [](const ContentPart& part) { return part.type == "text"; });
+    if (!shown.parts.empty() && texts_only) {
+      shown.text = MessageText(shown);
+      shown.parts.clear();
+    }
+    if (!shown.text && shown.role != Role::kAssistant) shown.text = "";
+    variables["messages"].push_back(MessageToJson(shown, false));
+  }
+  if (!request.tools.empty() && request.tool_choice != ToolChoice::kNone) {
+    for (const ToolDefinition& tool : request.tools) {
+      LARDER_ASSIGN_OR_RETURN(OrderedJson definition, ParseJson(tool.definition_json, "a tool"));
+      variables["tools"].push_back(std::move(definition));
+    }
+  }
+  variables["add_generation_prompt"] = true;
+  variables["enable_thinking"] = thinking;
+  if (!request.reasoning_effort.empty()) {
+    variables["reasoning_effort"] = request.reasoning_effort;
+  }
+  if (!request.template_variables_json.empty()) {
+    LARDER_ASSIGN_OR_RETURN(const OrderedJson more,
+                            ParseJson(request.template_variables_json, "chat_template_kwargs"));
+    for (const auto& [key, value] : more.items()) {
+      if (key != "messages" && key != "tools") variables[key] = value;
+    }
+  }
+  return variables;
+}
+
+}  // namespace
+
+ModelHost::ModelHost(const Tokenizer* tokenizer, const Metadata* metadata,
+                     std::int64_t context_tokens, ModelHostOptions options)
+    : tokenizer_(tokenizer),
+      metadata_(metadata),
+      context_tokens_(context_tokens),
+      options_(std::move(options)),
+      created_(UnixSeconds()) {}
+
+std::unique_ptr<ModelHost> ModelHost::Make(const Tokenizer* tokenizer, const Metadata* metadata,
+                                           std::int64_t context_tokens, ModelHostOptions options) {
+  auto host = std::unique_ptr<ModelHost>(
+      new ModelHost(tokenizer, metadata, context_tokens, std::move(options)));
+  Result<std::optional<ChatTemplate>> plain = ModelChatTemplate(*metadata, false);
+  Result<std::optional<ChatTemplate>> with_tools = ModelChatTemplate(*metadata, true);
+  if (plain.ok()) host->template_ = std::move(*plain);
+  if (with_tools.ok()) host->tool_template_ = std::move(*with_tools);
+  host->template_status_ = plain.ok() ? with_tools.status() : plain.status();
+  host->style_ = DetectOutputStyle(host->template_source(), tokenizer);
+  return host;
+}
+
+std::string ModelHost::template_source() const {
+  if (tool_template_) return tool_template_->source();
+  return template_ ? template_->source() : "";
+}
+
+const ChatTemplate* ModelHost::TemplateFor(bool with_tools) const {
+  const std::optional<ChatTemplate>& chosen = with_tools ? tool_template_ : template_;
+  return chosen ? &*chosen : nullptr;
+}
+
+Result<std::string> ModelHost::Render(const ChatRequest& request, bool thinking) const {
+  std::vector<Message> messages = request.messages;
+  std::string prefill;
+  if (request.continue_last && !messages.empty()) {
+    prefill = MessageText(messages.back());
+    messages.pop_back();
+  }
+  const bool with_tools = !request.tools.empty() && request.tool_choice != ToolChoice::kNone;
+  JoinSystemMessages(&messages);
+  LARDER_RETURN_IF_ERROR(template_status_);
+  const ChatTemplate* chat = TemplateFor(with_tools);
+  if (chat == nullptr) {
+    ChatRequest plain = request;
+    plain.messages = std::move(messages);
+    return RenderChatMl(plain) + prefill;
+  }
+  LARDER_ASSIGN_OR_RETURN(OrderedJson variables, TemplateVariables(request, messages, thinking));
+  AddTokenVariables(*tokenizer_, &variables);
+  Result<std::string> text = chat->Render(variables);
+  if (!text.ok()) {
+    return InvalidArgument("the model's chat template refuses this conversation: {}",
+                           text.status().message());
+  }
+  return CloseThought(std::move(*text), request, thinking) + prefill;
+}
+
+// A thought that the template leaves open although none is wanted, or none can be had because the
+// answer is held to a form from its first token on, or goes on in the middle.
+std::string ModelHost::CloseThought(std::string text, const ChatRequest& request,
+                                    bool thinking) const {
+  const bool unwanted = !thinking || request.continue_last;
+  if (unwanted && EndsOpen(text) && !style_.end_of_thought.empty()) text += style_.end_of_thought;
+  return text;
+}
+
+Result<PreparedPrompt> ModelHost::PreparePrompt(const ChatRequest& request, bool thinking) const {
+  PreparedPrompt prompt;
+  LARDER_ASSIGN_OR_RETURN(prompt.text, Render(request, thinking));
+  LARDER_ASSIGN_OR_RETURN(prompt.tokens, EncodeChat(*tokenizer_, prompt.text));
+  prompt.boundaries = BoundariesOf(*tokenizer_, prompt.tokens);
+  return prompt;
+}
+
+Result<PreparedPrompt> ModelHost::PrepareRaw(const RawPrompt& raw) const {
+  PreparedPrompt prompt;
+  if (raw.is_tokens) {
+    for (const std::int32_t token : raw.tokens) {
+      if (token >= 0 && token < tokenizer_->n_vocab()) continue;
+      return InvalidArgument("'prompt' names token {}; the vocabulary has ids 0 to {}", token,
+                             tokenizer_->n_vocab() - 1);
+    }
+    prompt.tokens = raw.tokens;
+    prompt.text = tokenizer_->Decode(prompt.tokens, true);
+    return prompt;
+  }
+  prompt.text = raw.text;
+  LARDER_ASSIGN_OR_RETURN(
+      prompt.tokens, tokenizer_->Encode(raw.text, {.add_special = true, .parse_special = true}));
+  return prompt;
+}
+
+std::optional<ApiError> ModelHost::PrepareSampling(const ChatRequest& request,
+                                                   SamplerParams* params) const {
+  *params =
+      ModelSamplerParams([this](const std::string& key) { return NumberOf(*metadata_, key); });
+  const SamplingFields& given = request.sampling;
+  if (given.temperature) params->temperature = *given.temperature;
+  if (given.top_p) params->top_p = *given.top_p;
+  if (given.min_p) params->min_p = *given.min_p;
+  if (given.top_k) params->top_k = *given.top_k;
+  if (given.repeat_penalty) params->repeat_penalty = *given.repeat_penalty;
+  if (given.presence_penalty) params->presence_penalty = *given.presence_penalty;
+  if (given.frequency_penalty) params->frequency_penalty = *given.frequency_penalty;
+  if (given.penalty_window) params->penalty_window = *given.penalty_window;
+  params->seed = given.seed ? *given.seed : RandomSeed();
+  params->logit_bias = given.logit_bias;
+  for (const LogitBias& one : params->logit_bias) {
+    if (one.token >= 0 && one.token < tokenizer_->n_vocab()) continue;
+    return BadField("logit_bias", fmt::format("names token {}; the vocabulary has ids 0 to {}",
+                                              one.token, tokenizer_->n_vocab() - 1));
+  }
+  const Status checked = CheckSamplerParams(*params);
+  if (!checked.ok()) return ErrorFromStatus(checked);
+  return std::nullopt;
+}
+
+Status ModelHost::NeedTrie(PreparedRequest* prepared) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (trie_ == nullptr) {
+    LARDER_ASSIGN_OR_RETURN(trie_, TokenTrie::Make(*tokenizer_));
+  }
+  prepared->trie = trie_;
+  return Status::Ok();
+}
+
+std::shared_ptr<const Grammar> ModelHost::FindGrammar(const std::string& key) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const auto found = grammars_.find(key);
+  return found == grammars_.end() ? nullptr : found->second;
+}
+
+void ModelHost::KeepGrammar(const std::string& key, std::shared_ptr<const Grammar> grammar) {
+  if (grammar->n_bytes() + key.size() > kMostKeptGrammarBytes) return;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (grammars_.size() >= kMostGrammars) grammars_.clear();
+  grammars_[key] = std::move(grammar);
+}
+
+// Calls are held to the tools' schemas where the model's format and the schemas allow it. A schema
+// with words that cannot be held is no reason to refuse an agent's request: its arguments are then
+// any object.
+std::optional<ApiError> ModelHost::PrepareTools(const ChatRequest& request,
+                                                PreparedRequest* prepared) {
+  prepared->tools = request.tools;
+  const bool required = request.tool_choice == ToolChoice::kRequired;
+  std::vector<ToolDefinition> tools;
+  std::string key = required ? "required\n" : "free\n";
+  for (const ToolDefinition& tool : request.tools) {
+    if (required && !request.forced_tool.empty() && tool.name != request.forced_tool) continue;
+    tools.push_back(tool);
+    key += tool.name + "\n" + tool.parameters_json + "\n";
+  }
+  if (tools.empty()) {
+    return BadField("tool_choice",
+                    fmt::format("names '{}', which is not among the tools", request.forced_tool));
+  }
+  prepared->grammar = FindGrammar(key);
+  if (prepared->grammar == nullptr) {
+    const CallChoice choice = required ? CallChoice::kRequired : CallChoice::kFree;
+    for (ToolDefinition& tool : tools) {
+      if (!CompileToolCalls(style_.calls, {tool}, choice).ok()) tool.parameters_json = "{}";
+    }
+    Result<Grammar> grammar = CompileToolCalls(style_.calls, tools, choice);
+    if (!grammar.ok()) {
+      if (!required) return std::nullopt;
+      return ApiError{400,
+                      "this model's tool calls cannot be forced: " + grammar.status().message(),
+                      "tool_choice", "", 0};
+    }
+    prepared->grammar = std::make_shared<const Grammar>(std::move(*grammar));
+    KeepGrammar(key, prepared->grammar);
+  }
+  const Status trie = NeedTrie(prepared);
+  if (trie.ok()) return std::nullopt;
+  prepared->grammar = nullptr;
+  if (!required) return std::nullopt;
+  return ErrorFromStatus(trie);
+}
+
+std::optional<ApiError> ModelHost::PrepareGrammar(const ChatRequest& request,
+                                                  PreparedRequest* prepared) {
+  const bool with_tools = !request.tools.empty() && request.tool_choice != ToolChoice::kNone;
+  const bool with_format = request.format != AnswerFormat::kText;
+  if (with_tools && with_format) {
+    return BadField("response_format",
+                    "cannot be held while tools may be called; leave the tools out or set "
+                    "'tool_choice' to \"none\"");
+  }
+  if (with_tools) return PrepareTools(request, prepared);
+  if (!with_format) return std::nullopt;
+  if (request.format == AnswerFormat::kJsonObject) {
+    prepared->grammar = std::make_shared<const Grammar>(AnyObjectGrammar());
+  } else {
+    Result<Grammar> grammar = CompileJsonSchema(request.schema_json);
+    if (!grammar.ok()) {
+      return ApiError{400, grammar.status().message(), "response_format", "invalid_json_schema", 0};
+    }
+    prepared->grammar = std::make_shared<const Grammar>(std::move(*grammar));
+  }
+  const Status trie = NeedTrie(prepared);
+  if (!trie.ok()) return ErrorFromStatus(trie);
+  return std::nullopt;
+}
+
+std::optional<ApiError> ModelHost::CheckPrompts(const ChatRequest& request,
+                                                PreparedRequest* prepared) {
+  for (const PreparedPrompt& prompt : prepared->prompts) {
+    if (prompt.tokens.empty()) {
+      return BadField(request.is_chat ? "messages" : "prompt", "is empty");
+    }
+    const auto n_prompt = static_cast<std::int64_t>(prompt.tokens.size());
+    if (n_prompt <= context_tokens_) continue;
+    ApiError error;
+    error.message = fmt::format(
+        "the prompt has {} tokens, the context only {}; shorten it, or start the server with a "
+        "larger --ctx",
+        n_prompt, context_tokens_);
+    error.param = request.is_chat ? "messages" : "prompt";
+    error.code = "context_length_exceeded";
+    return error;
+  }
+  return std::nullopt;
+}
+
+void ModelHost::PrepareLimit(const ChatRequest& request, PreparedRequest* prepared) const {
+  const auto close = tokenizer_->FindToken("</think>");
+  if (!request.thinking_tokens || !close || prepared->prompts.empty()) return;
+  ReasoningLimit& limit = prepared->limit;
+  limit.max_tokens = *request.thinking_tokens;
+  limit.starts_open = EndsOpen(prepared->prompts[0].text);
+  limit.open_token = tokenizer_->FindToken("<think>").value_or(-1);
+  limit.close_token = *close;
+  const auto closing = tokenizer_->Encode(style_.end_of_thought, {.parse_special = true});
+  if (closing.ok()) limit.closing = *closing;
+}
+
+std::optional<ApiError> ModelHost::Prepare(const ChatRequest& request, PreparedRequest* prepared) {
+  if (options_.strict_model && request.model != options_.name) {
+    return ApiError{
+        404, fmt::format("there is no model '{}' here, only '{}'", request.model, options_.name),
+        "model", "model_not_found", 0};
+  }
+  if (auto error = PrepareSampling(request, &prepared->sampling)) return error;
+  if (auto error = PrepareGrammar(request, prepared)) return error;
+  const bool held = request.format != AnswerFormat::kText ||
+                    (request.tool_choice == ToolChoice::kRequired && !request.tools.empty());
+  prepared->thinking = !held && request.thinking.value_or(options_.thinking);
+  prepared->harmony = request.is_chat && style_.calls == CallFormat::kHarmony;
+  if (request.is_chat) {
+    Result<PreparedPrompt> prompt = PreparePrompt(request, prepared->thinking);
+    if (!prompt.ok()) return ErrorFromStatus(prompt.status());
+    prepared->prompts.push_back(std::move(*prompt));
+  }
+  for (const RawPrompt& raw : request.prompts) {
+    Result<PreparedPrompt> prompt = PrepareRaw(raw);
+    if (!prompt.ok()) {
+      ApiError error = ErrorFromStatus(prompt.status());
+      error.param = "prompt";
+      return error;
+    }
+    prepared->prompts.push_back(std::move(*prompt));
+  }
+  if (auto error = CheckPrompts(request, prepared)) return error;
+  PrepareLimit(request, prepared);
+  if (request.max_tokens) {
+    prepared->max_tokens = *request.max_tokens;
+  } else if (options_.max_tokens > 0) {
+    prepared->max_tokens = options_.max_tokens;
+  }
+  return std::nullopt;
+}
+
+}  // namespace larder

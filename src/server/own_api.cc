@@ -1,0 +1,238 @@
+// What the server tells of itself: health, figures, the model, tokens; Ollama's lists among them.
+#include <limits>
+
+#include "server/anthropic.h"
+#include "server/ollama.h"
+#include "server/openai_chat.h"
+#include "server/service.h"
+
+namespace larder {
+
+namespace {
+
+void SendJson(const std::shared_ptr<HttpReply>& reply, const OrderedJson& json, int status = 200) {
+  HttpResponse response;
+  response.status = status;
+  response.body = JsonText(json);
+  reply->Send(std::move(response));
+}
+
+void SendError(const std::shared_ptr<HttpReply>& reply, const ApiError& error, ErrorForm form) {
+  reply->Send(ErrorResponse(error, form));
+}
+
+const char* SlotStateName(SlotInfo::State state) {
+  switch (state) {
+    case SlotInfo::State::kIdle:
+      return "idle";
+    case SlotInfo::State::kPrompt:
+      return "prompt";
+    case SlotInfo::State::kAnswer:
+      return "answer";
+  }
+  return "";
+}
+
+}  // namespace
+
+void Service::Health(const HttpRequest&, const ReplyPtr& reply) {
+  if (open_) return SendJson(reply, {{"status", "ok"}});
+  SendJson(reply, {{"status", "loading"}}, 503);
+}
+
+void Service::Description(const HttpRequest&, const ReplyPtr& reply) {
+  const std::int64_t n_vocab =
+      open_ ? host_->tokenizer().n_vocab() : std::numeric_limits<std::int32_t>::max();
+  reply->Send({200, "application/json", {}, OpenApiText(n_vocab)});
+}
+
+void Service::MetricsPage(const HttpRequest&, const ReplyPtr& reply) {
+  const HttpServer* transport = transport_;
+  const HttpServerStats http = transport != nullptr ? transport->stats() : HttpServerStats();
+  reply->Send({200,
+               "text/plain; version=0.0.4; charset=utf-8",
+               {},
+               metrics_.Render(http, open_ ? generator_ : nullptr)});
+}
+
+void Service::Models(const HttpRequest& request, const ReplyPtr& reply) {
+  constexpr std::string_view kList = "/v1/models";
+  std::string name = host_->name();
+  const bool one = request.path.size() > kList.size() + 1;
+  if (one) {
+    const std::string asked = request.path.substr(kList.size() + 1);
+    if (host_->strict_model() && asked != name) {
+      return SendError(
+          reply,
+          ApiError{404, fmt::format("there is no model '{}' here, only '{}'", asked, name), "model",
+                   "model_not_found", 0},
+          ErrorForm::kOpenAi);
+    }
+    name = asked;
+  }
+  const OrderedJson model = {{"id", name},
+                             {"object", "model"},
+                             {"created", host_->created()},
+                             {"owned_by", "larder"},
+                             {"type", "model"},
+                             {"display_name", host_->name()},
+                             {"created_at", OllamaTime(host_->created() * 1000000)},
+                             {"max_model_len", host_->context_tokens()}};
+  if (one) return SendJson(reply, model);
+  OrderedJson list = {{"object", "list"}, {"data", OrderedJson::array()}};
+  list["data"].push_back(model);
+  list["has_more"] = false;
+  list["first_id"] = name;
+  list["last_id"] = name;
+  SendJson(reply, list);
+}
+
+void Service::Props(const HttpRequest&, const ReplyPtr& reply) {
+  SendJson(reply, {{"model", host_->name()},
+                   {"version", options_.version},
+                   {"architecture", facts_.architecture},
+                   {"context_tokens", host_->context_tokens()},
+                   {"n_vocab", host_->tokenizer().n_vocab()},
+                   {"n_slots", generator_->slots().size()},
+                   {"chat_template", host_->template_source()},
+                   {"call_format", CallFormatName(host_->style().calls)},
+                   {"reasons", host_->style().reasons},
+                   {"plan", facts_.plan},
+                   {"lossy", facts_.lossy}});
+}
+
+void Service::Slots(const HttpRequest&, const ReplyPtr& reply) {
+  OrderedJson slots = OrderedJson::array();
+  for (const SlotInfo& slot : generator_->slots()) {
+    slots.push_back({{"id", slot.index},
+                     {"state", SlotStateName(slot.state)},
+                     {"request", slot.request},
+                     {"prompt_tokens", slot.n_prompt},
+                     {"prompt_tokens_done", slot.n_prompt_done},
+                     {"reused_tokens", slot.n_reused},
+                     {"answer_tokens", slot.n_generated},
+                     {"kept_tokens", slot.n_kept},
+                     {"context_tokens", slot.capacity}});
+  }
+  SendJson(reply, {{"slots", std::move(slots)}, {"waiting", generator_->stats().n_waiting}});
+}
+
+void Service::Tokenize(const HttpRequest& request, const ReplyPtr& reply) {
+  const auto body = BodyOf(request, reply);
+  if (!body) return;
+  Fields fields(*body);
+  const auto content = fields.Text("content");
+  if (!content) fields.Refuse("content", "must be a text");
+  EncodeOptions options;
+  options.add_special = fields.Bool("add_special").value_or(false);
+  options.parse_special = fields.Bool("parse_special").value_or(true);
+  const bool with_pieces = fields.Bool("with_pieces").value_or(false);
+  if (fields.error()) return SendError(reply, *fields.error(), ErrorForm::kOpenAi);
+  const auto tokens = host_->tokenizer().Encode(*content, options);
+  if (!tokens.ok()) return SendError(reply, ErrorFromStatus(tokens.status()), ErrorForm::kOpenAi);
+  OrderedJson list = OrderedJson::array();
+  for (const std::int32_t token : *tokens) {
+    if (with_pieces) {
+      list.push_back({{"id", token}, {"piece", std::string(host_->tokenizer().TokenBytes(token))}});
+    } else {
+      list.push_back(token);
+    }
+  }
+  OrderedJson json = OrderedJson::object();
+  json["tokens"] = std::move(list);
+  SendJson(reply, json);
+}
+
+void Service::Detokenize(const HttpRequest& request, const ReplyPtr& reply) {
+  const auto body = BodyOf(request, reply);
+  if (!body) return;
+  Fields fields(*body);
+  const OrderedJson* list = fields.List("tokens");
+  if (list == nullptr) fields.Refuse("tokens", "must be a list of token ids");
+  std::vector<std::int32_t> tokens;
+  const std::int32_t n_vocab = host_->tokenizer().n_vocab();
+  for (std::size_t i = 0; list != nullptr && i < list->size(); ++i) {
+    const OrderedJson& one = (*list)[i];
+    const double id = one.is_number() ? one.get<double>() : -1;
+    if (id < 0 || id >= n_vocab || id != static_cast<double>(static_cast<std::int32_t>(id))) {
+      fields.Refuse("tokens", fmt::format("must be token ids from 0 to {}", n_vocab - 1));
+      break;
+    }
+    tokens.push_back(static_cast<std::int32_t>(id));
+  }
+  if (fields.error()) return SendError(reply, *fields.error(), ErrorForm::kOpenAi);
+  SendJson(reply, {{"content", host_->tokenizer().Decode(tokens, true)}});
+}
+
+void Service::ApplyTemplate(const HttpRequest& request, const ReplyPtr& reply) {
+  const auto body = BodyOf(request, reply);
+  if (!body) return;
+  ChatRequest asked;
+  std::optional<ApiError> error = ParseOpenAiChat(*body, &asked);
+  PreparedRequest prepared;
+  if (!error) error = host_->Prepare(asked, &prepared);
+  if (error) return SendError(reply, *error, ErrorForm::kOpenAi);
+  SendJson(reply, {{"prompt", prepared.prompts[0].text}});
+}
+
+void Service::CountTokens(const HttpRequest& request, const ReplyPtr& reply) {
+  const auto body = BodyOf(request, reply);
+  if (!body) return;
+  ChatRequest asked;
+  std::optional<ApiError> error = ParseAnthropic(*body, true, &asked);
+  PreparedRequest prepared;
+  if (!error) error = host_->Prepare(asked, &prepared);
+  if (error) return SendError(reply, *error, ErrorForm::kAnthropic);
+  SendJson(reply, {{"input_tokens", prepared.prompts[0].tokens.size()}});
+}
+
+OrderedJson Service::OllamaDetails() const {
+  return {{"parent_model", ""},
+          {"format", "gguf"},
+          {"family", facts_.architecture},
+          {"families", OrderedJson::array({facts_.architecture})},
+          {"parameter_size", facts_.n_parameters},
+          {"quantization_level", facts_.quantization}};
+}
+
+void Service::OllamaTags(const HttpRequest&, const ReplyPtr& reply) {
+  OrderedJson model = {{"name", host_->name()},
+                       {"model", host_->name()},
+                       {"modified_at", OllamaTime(facts_.modified_unix_us)},
+                       {"size", facts_.file_bytes},
+                       {"digest", ""},
+                       {"details", OllamaDetails()}};
+  OrderedJson json = OrderedJson::object();
+  json["models"] = OrderedJson::array();
+  json["models"].push_back(std::move(model));
+  SendJson(reply, json);
+}
+
+void Service::OllamaShow(const HttpRequest& request, const ReplyPtr& reply) {
+  const auto body = BodyOf(request, reply);
+  if (!body) return;
+  Fields fields(*body);
+  std::string asked = fields.Text("model").value_or("");
+  if (asked.empty()) asked = fields.Text("name").value_or("");
+  if (fields.error()) return SendError(reply, *fields.error(), ErrorForm::kOllama);
+  if (host_->strict_model() && asked != host_->name()) {
+    return SendError(reply, ApiError{404, fmt::format("model '{}' not found", asked), "", "", 0},
+                     ErrorForm::kOllama);
+  }
+  OrderedJson capabilities = OrderedJson::array({"completion"});
+  if (host_->style().calls != CallFormat::kNone) capabilities.push_back("tools");
+  if (host_->style().reasons) capabilities.push_back("thinking");
+  const std::string& architecture = facts_.architecture;
+  SendJson(reply, {{"modelfile", ""},
+                   {"parameters", ""},
+                   {"template", host_->template_source()},
+                   {"details", OllamaDetails()},
+                   {"model_info",
+                    {{"general.architecture", architecture},
+                     {"general.basename", host_->name()},
+                     {architecture + ".context_length", host_->context_tokens()}}},
+                   {"capabilities", std::move(capabilities)},
+                   {"modified_at", OllamaTime(facts_.modified_unix_us)}});
+}
+
+}  // namespace larder

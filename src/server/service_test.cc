@@ -1,0 +1,273 @@
+// The house: who is let in, what is there, what happens while loading, when clients leave, when the
+// generator refuses or fails, and hostile bodies.
+#include "server/service.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <thread>
+
+#include "server/server_testing.h"
+
+namespace larder {
+namespace {
+
+constexpr const char* kChat = "/v1/chat/completions";
+constexpr const char* kHello = R"({"messages": [{"role": "user", "content": "Hi"}]})";
+constexpr const char* kHelloStream =
+    R"({"stream": true, "messages": [{"role": "user", "content": "Hi"}]})";
+
+template <typename Condition>
+bool Eventually(Condition condition) {
+  for (int i = 0; i < 1000; ++i) {
+    if (condition()) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return false;
+}
+
+TEST(Service, WhileLoadingOnlyHealthAndTheLikeAnswer) {
+  TestServer server(AccessOptions(), false);
+  EXPECT_EQ(server.Get("/health").status, 503);
+  EXPECT_EQ(server.Get("/metrics").status, 200);
+  EXPECT_EQ(server.Get("/openapi.json").status, 200);
+  for (const char* path : {"/v1/models", "/props", "/slots", "/api/tags"}) {
+    EXPECT_EQ(server.Get(path).status, 503) << path;
+  }
+  const ClientResponse refused = server.Post(kChat, kHello);
+  EXPECT_EQ(refused.status, 503);
+  EXPECT_EQ(refused.Header("Retry-After"), "1");
+  server.Open();
+  EXPECT_EQ(server.Get("/health").body, R"({"status":"ok"})");
+  EXPECT_EQ(server.Post(kChat, kHello).status, 200);
+}
+
+TEST(Service, PathsAndMethods) {
+  TestServer server;
+  EXPECT_EQ(server.Get("/nothing").status, 404);
+  EXPECT_EQ(server.Post("/v1/embeddings", "{}").status, 501);
+  const ClientResponse wrong = server.Get(kChat);
+  EXPECT_EQ(wrong.status, 405);
+  EXPECT_EQ(wrong.Header("Allow"), "POST, OPTIONS");
+  EXPECT_EQ(server.Post("/health", "{}").status, 405);
+  EXPECT_EQ(Fetch(server.port(), "OPTIONS", "/health").Header("Allow"), "GET, HEAD, OPTIONS");
+  EXPECT_EQ(Fetch(server.port(), "DELETE", "/health").status, 405);
+  EXPECT_EQ(Fetch(server.port(), "BREW", "/health").status, 405);
+  const OrderedJson models = *ParseJson(server.Get("/v1/models").body, "models");
+  EXPECT_EQ(models["data"][0]["id"], "tiny");
+  EXPECT_EQ(ParseJson(server.Get("/v1/models/any").body, "model")->at("id"), "any");
+  EXPECT_EQ(server.Get("/v1/models/").status, 404);
+}
+
+TEST(Service, StrictNames) {
+  ModelHostOptions model;
+  model.strict_model = true;
+  TestServer server(AccessOptions(), true, model);
+  EXPECT_EQ(server.Get("/v1/models/any").status, 404);
+  EXPECT_EQ(server.PostJson(kChat, kHello, 404)["error"]["code"], "model_not_found");
+  server.PostJson(kChat, R"({"model": "tiny", "messages": [{"role": "user", "content": "Hi"}]})");
+}
+
+TEST(Service, KeysAndHosts) {
+  AccessOptions access;
+  access.keys = {"secret"};
+  TestServer server(access);
+  EXPECT_EQ(server.Post(kChat, kHello).status, 401);
+  EXPECT_EQ(Fetch(server.port(), "POST", kChat, kHello,
+                  "Host: localhost\r\nAuthorization: Bearer secret\r\n")
+                .status,
+            200);
+  const ClientResponse anthropic = server.Post("/v1/messages", "{}");
+  EXPECT_EQ(anthropic.status, 401);
+  EXPECT_NE(anthropic.body.find("authentication_error"), std::string::npos);
+  EXPECT_EQ(Fetch(server.port(), "GET", "/health", "", "Host: evil.example.org\r\n").status, 403);
+  EXPECT_EQ(Fetch(server.port(), "GET", "/health", "",
+                  "Host: localhost\r\nOrigin: https://evil.example.org\r\n")
+                .status,
+            403);
+}
+
+TEST(Service, CrossOriginOnlyWhereAsked) {
+  AccessOptions access;
+  access.cors_origins = {"https://chat.example.org"};
+  TestServer server(access);
+  const std::string headers =
+      "Host: localhost\r\nOrigin: https://chat.example.org\r\n"
+      "Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: content-type\r\n";
+  const ClientResponse asked = Fetch(server.port(), "OPTIONS", kChat, "", headers);
+  EXPECT_EQ(asked.status, 204);
+  EXPECT_EQ(asked.Header("Access-Control-Allow-Origin"), "https://chat.example.org");
+  EXPECT_EQ(asked.Header("Access-Control-Allow-Headers"), "content-type");
+  EXPECT_EQ(
+      Fetch(server.port(), "POST", kChat, kHello, headers).Header("Access-Control-Allow-Origin"),
+      "https://chat.example.org");
+  TestServer closed;
+  const ClientResponse local = Fetch(closed.port(), "OPTIONS", kChat, "",
+                                     "Host: localhost\r\nOrigin: http://localhost:3000\r\n");
+  EXPECT_EQ(local.Header("Access-Control-Allow-Origin"), "");
+}
+
+TEST(Service, TokensThereAndBack) {
+  TestServer server;
+  const OrderedJson json =
+      server.PostJson("/tokenize", R"({"content": "Hi<think>", "with_pieces": true})");
+  EXPECT_EQ(json["tokens"][1], (OrderedJson{{"id", 105}, {"piece", "i"}}));
+  EXPECT_EQ(json["tokens"].size(), 3u);
+  EXPECT_EQ(server.PostJson("/detokenize", R"({"tokens": [72, 105, 256]})")["content"],
+            "Hi<think>");
+  for (const char* wrong :
+       {"{}", R"({"tokens": [1.5]})", R"({"tokens": [-1]})", R"({"tokens": [9999]})",
+        R"({"tokens": "x"})", R"({"tokens": [1e99]})"}) {
+    EXPECT_EQ(server.PostJson("/detokenize", wrong, 400)["error"]["param"], "tokens") << wrong;
+  }
+  EXPECT_EQ(server.PostJson("/tokenize", "{}", 400)["error"]["param"], "content");
+}
+
+TEST(Service, HostileBodiesAreRefusedAtOnce) {
+  TestServer server;
+  std::string deep = R"({"messages": )" + std::string(10000, '[') + std::string(10000, ']') + "}";
+  std::string many = R"({"messages": [0)";
+  for (int i = 0; i < 5000000; ++i) many += ",0";
+  many += "]}";
+  for (const std::string& body :
+       {deep, many, std::string("{"), std::string("[]"), std::string("\xff\xfe"),
+        std::string("{\"a\": 1e999}"), std::string("{\"messages\": null}"), std::string("{}{}"),
+        std::string(1000000, '{'), std::string("nul")}) {
+    const auto start = std::chrono::steady_clock::now();
+    EXPECT_EQ(server.PostJson(kChat, body, 400)["error"]["type"], "invalid_request_error");
+    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(2));
+  }
+  std::string stops = R"({"stop": [)";
+  for (int i = 0; i < 65; ++i) stops += (i > 0 ? ",\"" : "\"") + std::string("x\"");
+  EXPECT_EQ(server.PostJson(kChat, stops + R"(], "messages": [{"role": "user", "content": "x"}]})",
+                            400)["error"]["param"],
+            "stop");
+  std::string tools = R"({"tools": [)";
+  for (int i = 0; i < 600; ++i) {
+    tools += (i > 0 ? "," : "") + std::string(R"({"type": "function", "function": {"name": "f"}})");
+  }
+  EXPECT_EQ(server.PostJson(kChat, tools + R"(], "messages": [{"role": "user", "content": "x"}]})",
+                            400)["error"]["param"],
+            "tools");
+  const OrderedJson large = server.PostJson(
+      kChat, R"({"messages": [{"role": "user", "content": ")" + std::string(5000, 'x') + R"("}]})",
+      400);
+  EXPECT_EQ(large["error"]["code"], "context_length_exceeded");
+}
+
+TEST(Service, SignsOfLifeWhileThePromptIsRead) {
+  TestServer server;
+  server.generator->Hold();
+  HttpClient client(server.port());
+  ASSERT_TRUE(client.SendRequest("POST", kChat, kHelloStream));
+  // Head, role and two comments come while nothing is answered yet.
+  ASSERT_TRUE(Eventually([&] {
+    client.More(20);
+    const std::size_t first = client.buffer().find(": waiting");
+    return first != std::string::npos &&
+           client.buffer().find(": waiting", first + 1) != std::string::npos;
+  }));
+  EXPECT_NE(client.buffer().find("\"role\":\"assistant\""), std::string::npos);
+  server.generator->Release();
+  const ClientResponse response = client.Receive();
+  EXPECT_TRUE(response.whole);
+  EXPECT_NE(response.body.find("[DONE]"), std::string::npos);
+
+  server.generator->Hold();
+  HttpClient other(server.port());
+  ASSERT_TRUE(other.SendRequest(
+      "POST", "/v1/messages",
+      R"({"stream": true, "max_tokens": 5, "messages": [{"role": "user", "content": "Hi"}]})"));
+  ASSERT_TRUE(Eventually([&] {
+    other.More(20);
+    const std::string& seen = other.buffer();
+    const std::size_t first = seen.find("event: ping");
+    return first != std::string::npos && seen.find("event: ping", first + 1) != std::string::npos;
+  }));
+  server.generator->Release();
+  EXPECT_NE(other.Receive().body.find("message_stop"), std::string::npos);
+}
+
+TEST(Service, AClientThatLeavesFreesItsSlot) {
+  TestServer server;
+  for (const char* body : {kHello, kHelloStream}) {
+    const std::size_t before = server.generator->n_cancelled();
+    server.generator->Hold();
+    HttpClient client(server.port());
+    ASSERT_TRUE(client.SendRequest("POST", kChat, body));
+    ASSERT_TRUE(Eventually([&] { return server.generator->n_waiting() == 1; }));
+    client.Close();
+    EXPECT_TRUE(Eventually([&] { return server.generator->n_cancelled() == before + 1; }));
+    server.generator->Release();
+    EXPECT_TRUE(Eventually([&] { return server.generator->n_waiting() == 0; }));
+  }
+  EXPECT_EQ(server.PostJson(kChat, kHello)["choices"][0]["message"]["content"], "Hello.");
+  EXPECT_EQ(server.stats().n_gone, 2u);
+}
+
+TEST(Service, AFullQueueSaysWhenToComeBack) {
+  TestServer server;
+  server.generator->queue_limit = 0;
+  const ClientResponse response = server.Post(kChat, kHello);
+  EXPECT_EQ(response.status, 429);
+  EXPECT_EQ(response.Header("Retry-After"), "7");
+  EXPECT_EQ(server.Post(kChat, kHelloStream).status, 429);
+}
+
+TEST(Service, FailuresOnTheWay) {
+  TestServer server;
+  server.generator->failure = IoError("the disk is gone");
+  const OrderedJson whole = server.PostJson(kChat, kHello, 500);
+  EXPECT_EQ(whole["error"]["type"], "server_error");
+  EXPECT_EQ(whole["error"]["message"], "the disk is gone");
+  const ClientResponse stream = server.Post(kChat, kHelloStream);
+  EXPECT_EQ(stream.status, 200);
+  EXPECT_EQ(stream.body.find("[DONE]"), std::string::npos);
+  EXPECT_EQ(EventsOf(stream.body).back().json()["error"]["message"], "the disk is gone");
+  const auto messages = EventsOf(
+      server
+          .Post(
+              "/v1/messages",
+              R"({"stream": true, "max_tokens": 5, "messages": [{"role": "user", "content": "Hi"}]})")
+          .body);
+  EXPECT_EQ(messages.back().name, "error");
+  const auto responses =
+      EventsOf(server.Post("/v1/responses", R"({"stream": true, "input": "Hi"})").body);
+  EXPECT_EQ(responses.back().name, "response.failed");
+}
+
+TEST(Service, FiguresAndDescriptionCanBeRead) {
+  TestServer server;
+  server.PostJson(kChat, kHello);
+  server.Get("/nothing");
+  const std::string metrics = server.Get("/metrics").body;
+  EXPECT_NE(metrics.find("larder_answers_total 1\n"), std::string::npos);
+  EXPECT_NE(
+      metrics.find("larder_http_responses_total{path=\"/v1/chat/completions\",status=\"200\"} 1"),
+      std::string::npos);
+  EXPECT_NE(metrics.find("larder_http_responses_total{path=\"refused\",status=\"404\"} 1"),
+            std::string::npos);
+  EXPECT_NE(metrics.find("# TYPE larder_expert_hits_total counter"), std::string::npos);
+  const Result<OrderedJson> description = ParseJson(server.Get("/openapi.json").body, "it");
+  ASSERT_TRUE(description.ok()) << description.status().message();
+  EXPECT_TRUE(description->at("paths").contains("/v1/responses"));
+  EXPECT_EQ(ParseJson(server.Get("/props").body, "props")->at("call_format"), "qwen-xml");
+  EXPECT_EQ(ParseJson(server.Get("/slots").body, "slots")->at("slots").size(), 1u);
+}
+
+// Each of many choices is answered in its turn, and none is lost.
+TEST(Service, ManyPromptsInOneRequest) {
+  TestServer server;
+  server.generator->queue_limit = 4;
+  std::string prompts;
+  for (int i = 0; i < 32; ++i) prompts += (i > 0 ? ",\"p" : "\"p") + std::to_string(i) + "\"";
+  const OrderedJson json = server.PostJson(
+      "/v1/completions",
+      "{\"echo\": true, \"n\": 2, \"max_tokens\": 1, \"prompt\": [" + prompts + "]}");
+  ASSERT_EQ(json["choices"].size(), 64u);
+  EXPECT_EQ(json["choices"][63]["text"], "p31H");
+  EXPECT_EQ(json["choices"][62]["index"], 62);
+}
+
+}  // namespace
+}  // namespace larder

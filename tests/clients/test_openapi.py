@@ -1,0 +1,21 @@
+"""Schemathesis: requests made from the server's own description, right and wrong ones; every check it has."""
+
+import os
+import subprocess
+import sys
+
+from conftest import Server
+
+
+def test_description_holds(tmp_path):
+    server = Server("--ctx", "8192", "--parallel", "2", "--max-tokens", "8")
+    program = os.path.join(os.path.dirname(sys.executable), "schemathesis")
+    try:
+        ended = subprocess.run(
+            [program, "run", server.url + "/openapi.json", "--checks", "all", "--max-examples", "20", "--seed", "1",
+             "--phases", "examples,coverage,fuzzing", "--request-timeout", "120", "--no-color"],
+            capture_output=True, text=True, timeout=600, cwd=tmp_path)
+        print(ended.stdout[-6000:])
+        assert ended.returncode == 0, ended.stdout[-6000:] + ended.stderr[-1000:]
+    finally:
+        server.stop()
