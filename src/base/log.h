@@ -11,6 +11,14 @@ namespace larder {
 void InitLogging(spdlog::level::level_enum level);
 
 template <typename... Args>
+void LogInfo(fmt::format_string<Args...> format, Args&&... args) {
+  spdlog::info(format, std::forward<Args>(args)...);
+}
+template <typename... Args>
+void LogWarning(fmt::format_string<Args...> format, Args&&... args) {
+  spdlog::warn(format, std::forward<Args>(args)...);
+}
+template <typename... Args>
 void LogDebug(fmt::format_string<Args...> format, Args&&... args) {
   spdlog::debug(format, std::forward<Args>(args)...);
 }
