@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -59,6 +60,8 @@ struct BenchReport {
   std::uint64_t dense_bytes = 0;
   std::uint64_t peak_resident_bytes = 0;
   std::vector<BenchRow> rows;
+  /// The last answer row beside limits at the disk rate that this run probed itself.
+  std::optional<BenchRow> probed_answer;
   std::vector<LookaheadPair> pairs;
 };
 
