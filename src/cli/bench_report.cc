@@ -207,6 +207,10 @@ void AddSummary(const BenchReport& report, nlohmann::json* json) {
       summary["prefill_share_of_disk"] = Share(row.median_rate, row.touched_limit_rate);
     }
   }
+  if (const auto& row = report.probed_answer) {
+    summary["decode_share_of_limit_probed"] = Share(row->median_rate, row->simple_limit_rate);
+    summary["decode_share_of_pipeline_probed"] = Share(row->median_rate, row->pipeline_limit_rate);
+  }
   (*json)["summary"] = std::move(summary);
 }
 

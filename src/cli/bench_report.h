@@ -69,6 +69,8 @@ struct BenchReport {
   std::uint64_t dense_bytes = 0;
   std::uint64_t peak_resident_bytes = 0;
   std::vector<BenchRow> rows;
+  /// The last answer row beside limits at the disk rate that this run probed itself.
+  std::optional<BenchRow> probed_answer;
   std::vector<LookaheadPair> pairs;
   std::optional<SustainedRun> sustained;
   std::vector<BenchRatio> ratios;  // to an earlier report

@@ -235,6 +235,8 @@ Status FillFromEngine(const BenchFlags& flags, EngineOptions options, BenchRepor
     LARDER_ASSIGN_OR_RETURN(const std::uint64_t rate_bytes, ParseSize(flags.disk_rate));
     report->rates.disk_bytes_per_second = static_cast<double>(rate_bytes);
   }
+  MachineRates probed = report->rates;
+  probed.disk_bytes_per_second = (report->disk_rate_before + report->disk_rate_after) / 2;
   report->pairs = results.pairs;
   report->sustained = results.sustained;
   for (std::size_t i = 0; i < results.tests.size(); ++i) {
@@ -248,6 +250,10 @@ Status FillFromEngine(const BenchFlags& flags, EngineOptions options, BenchRepor
     const std::vector<BenchRow> rows = MakeRows(results.tests[i], results.repetitions[i],
                                                 engine->layout(), engine->shape(), report->rates);
     report->rows.insert(report->rows.end(), rows.begin(), rows.end());
+    if (results.tests[i].is_prompt) continue;
+    report->probed_answer = MakeRows(results.tests[i], results.repetitions[i], engine->layout(),
+                                     engine->shape(), probed)
+                                .back();
   }
   return Status::Ok();
 }

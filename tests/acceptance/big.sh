@@ -53,7 +53,8 @@ grouped() {
   cat "$output" >&2
 }
 
-# fio_rate BYTES SECONDS: bytes per second of random direct reads of that size, 16 in flight.
+# fio_rate BYTES SECONDS: bytes per second of random direct reads of that size, 16 in flight. With
+# GLIBC_TUNABLES=glibc.malloc.hugetlb=1 its buffers lie on huge pages, as Larder's slots do.
 fio_rate() {
   command -v fio >/dev/null || { skip "fio is not installed"; finish; }
   fio --name=probe --filename="$BIG" --readonly --rw=randread --bs="$1" --direct=1 \
