@@ -125,7 +125,7 @@ TEST(BenchCompare, RatiosAndNoise) {
   EXPECT_FALSE(ratios[1].is_known());
   EXPECT_FALSE(ratios[1].is_clear());
   const std::string table = ToMarkdown(ratios);
-  EXPECT_NE(table.find("| tg128 | warm | 10.00 | 15.00 | 1.500 | ± 0.241 | faster |"),
+  EXPECT_NE(table.find("| tg128 | warm | 10.00 | 15.00 | 1.500 | ± 0.240 | faster |"),
             std::string::npos)
       << table;
   EXPECT_FALSE(CompareRows(before, before)[0].is_clear());
