@@ -12,7 +12,7 @@ def test_description_holds(tmp_path):
     program = os.path.join(os.path.dirname(sys.executable), "schemathesis")
     try:
         ended = subprocess.run(
-            [program, "run", server.url + "/openapi.json", "--checks", "all", "--max-examples", "20", "--seed", "1",
+            [program, "run", server.url + "/openapi.json", "--checks", "all", "--max-examples", "10", "--seed", "1",
              "--phases", "examples,coverage,fuzzing", "--request-timeout", "120", "--no-color"],
             capture_output=True, text=True, timeout=600, cwd=tmp_path)
         print(ended.stdout[-6000:])
