@@ -27,8 +27,8 @@
 #include "engine/session.h"
 #include "format/gguf_writer.h"
 #include "sample/sampler.h"
-#include "text/answer_reader.h"
 #include "text/detokenizer.h"
+#include "text/output_reader.h"
 #include "text/prompt_writer.h"
 
 namespace larder {
@@ -316,7 +316,7 @@ class Run {
   std::vector<Logprobs> logprobs_;
   std::string text_;
   std::string reasoning_;
-  std::optional<AnswerReader> reader_;
+  std::optional<OutputReader> reader_;
   std::vector<OutputDelta> deltas_;
   ChatScreen screen_;
   const bool on_terminal_ = isatty(STDOUT_FILENO) != 0;

@@ -8,8 +8,8 @@
 #include "base/clock.h"
 #include "cli/constraint_flags.h"
 #include "sample/tool_grammar.h"
-#include "text/answer_reader.h"
 #include "text/message_json.h"
+#include "text/output_reader.h"
 
 namespace larder {
 
@@ -144,7 +144,7 @@ Result<Answer> Conversation::Generate(const Prompt& prompt, const AnswerOptions&
   answer.n_reused = static_cast<std::int64_t>(held_.size());
   const auto n_new = static_cast<std::int64_t>(prompt.tokens.size() - held_.size());
   LARDER_RETURN_IF_ERROR(ReadStable(prompt, options));
-  AnswerReader reader(tokenizer_, style(), ToolsOf(options), prompt.text, options.think);
+  OutputReader reader(tokenizer_, style(), ToolsOf(options), prompt.text, options.think);
   MessageBuilder builder;
   std::vector<OutputDelta> deltas;
   const auto deliver = [&]() -> Status {

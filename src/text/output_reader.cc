@@ -1,5 +1,5 @@
 // Tokens to deltas, and the frames of thoughts.
-#include "text/answer_reader.h"
+#include "text/output_reader.h"
 
 #include <utility>
 
@@ -22,7 +22,7 @@ std::string_view WithoutBlanksBehind(std::string_view text) {
 
 }  // namespace
 
-AnswerReader::AnswerReader(const Tokenizer* tokenizer, OutputStyle style,
+OutputReader::OutputReader(const Tokenizer* tokenizer, OutputStyle style,
                            const std::vector<ToolDefinition>& tools, std::string_view prompt,
                            ThinkMode think)
     : tokenizer_(tokenizer),
@@ -33,16 +33,16 @@ AnswerReader::AnswerReader(const Tokenizer* tokenizer, OutputStyle style,
       prompt_ends_thought_(EndsWith(WithoutBlanksBehind(prompt), kThinkEnd)),
       prompt_opens_message_(EndsWith(prompt, kHarmonyStart)) {}
 
-void AnswerReader::HoldText() { held_ = true; }
+void OutputReader::HoldText() { held_ = true; }
 
 // Control tokens have no text, except those that the format itself is made of.
-std::string AnswerReader::TextOf(std::int32_t token) {
+std::string OutputReader::TextOf(std::int32_t token) {
   const std::string_view bytes = tokenizer_->TokenBytes(token);
   if (!tokenizer_->IsControl(token) || !style_.IsMarker(bytes)) return decoder_.Push(token);
   return decoder_.Flush() + std::string(bytes);
 }
 
-void AnswerReader::Push(std::int32_t token, std::vector<OutputDelta>* deltas) {
+void OutputReader::Push(std::int32_t token, std::vector<OutputDelta>* deltas) {
   begun_ = true;
   const bool before = parser_->in_reasoning();
   const std::string text = TextOf(token);
@@ -57,13 +57,13 @@ void AnswerReader::Push(std::int32_t token, std::vector<OutputDelta>* deltas) {
   }
 }
 
-void AnswerReader::Finish(std::vector<OutputDelta>* deltas) {
+void OutputReader::Finish(std::vector<OutputDelta>* deltas) {
   parser_->Feed(decoder_.Flush(), deltas);
   parser_->Finish(deltas);
 }
 
 // What the model would have to write before a held text.
-std::string AnswerReader::Opening() const {
+std::string OutputReader::Opening() const {
   if (style_.calls == CallFormat::kHarmony) {
     return prompt_opens_message_ ? std::string(kHarmonyFinal) : "";
   }
@@ -72,20 +72,20 @@ std::string AnswerReader::Opening() const {
 }
 
 // A thought that has ended its line needs no second line end.
-std::string AnswerReader::Closing() const {
+std::string OutputReader::Closing() const {
   const bool line_ended = !tail_.empty() && tail_.back() == '\n';
   const bool twice =
       line_ended && !style_.end_of_thought.empty() && style_.end_of_thought.front() == '\n';
   return style_.end_of_thought.substr(twice ? 1 : 0);
 }
 
-std::string AnswerReader::BehindThought() const {
+std::string OutputReader::BehindThought() const {
   const std::size_t end = style_.end_of_thought.find(kThinkEnd);
   if (!thought_ended_ || end == std::string::npos || tail_ != kThinkEnd) return "";
   return style_.end_of_thought.substr(end + kThinkEnd.size());
 }
 
-std::vector<std::int32_t> AnswerReader::Encode(std::string_view text) {
+std::vector<std::int32_t> OutputReader::Encode(std::string_view text) {
   if (text.empty()) return {};
   Result<std::vector<std::int32_t>> tokens =
       tokenizer_->Encode(text, {.add_special = false, .parse_special = true});
@@ -94,7 +94,7 @@ std::vector<std::int32_t> AnswerReader::Encode(std::string_view text) {
   return std::move(tokens).value();
 }
 
-std::vector<std::int32_t> AnswerReader::Forced() {
+std::vector<std::int32_t> OutputReader::Forced() {
   const std::optional<std::int64_t> most = think_.most_tokens();
   if (parser_->in_reasoning()) {
     return most && n_reasoning_tokens_ >= *most ? Encode(Closing()) : std::vector<std::int32_t>();
@@ -103,7 +103,7 @@ std::vector<std::int32_t> AnswerReader::Forced() {
   return Encode(begun_ ? BehindThought() : Opening());
 }
 
-bool AnswerReader::GoesOnAfter(std::int32_t token) const {
+bool OutputReader::GoesOnAfter(std::int32_t token) const {
   return style_.GoesOnAfter(tokenizer_->TokenBytes(token));
 }
 

@@ -17,10 +17,10 @@
 
 namespace larder {
 
-class AnswerReader {
+class OutputReader {
  public:
   /// `prompt`: the rendered prompt.
-  AnswerReader(const Tokenizer* tokenizer, OutputStyle style,
+  OutputReader(const Tokenizer* tokenizer, OutputStyle style,
                const std::vector<ToolDefinition>& tools, std::string_view prompt, ThinkMode think);
 
   /// For an answer whose text is held to a grammar, which knows nothing of thoughts: everything

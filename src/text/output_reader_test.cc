@@ -1,6 +1,6 @@
 // Reasoning with a limit: the model's own end of a thought is forced at the right token; what is
 // written around a text that is held to a grammar; what --think means.
-#include "text/answer_reader.h"
+#include "text/output_reader.h"
 
 #include <gtest/gtest.h>
 
@@ -30,7 +30,7 @@ struct Played {
 Played Play(const std::string& chat_template, const std::string& prompt, const std::string& think,
             const std::string& says, bool held = false) {
   const auto tokenizer = MakeTokenizer();
-  AnswerReader reader(tokenizer.get(), DetectOutputStyle(chat_template, nullptr), {}, prompt,
+  OutputReader reader(tokenizer.get(), DetectOutputStyle(chat_template, nullptr), {}, prompt,
                       *ParseThink(think));
   if (held) reader.HoldText();
   const std::vector<std::int32_t> own = *tokenizer->Encode(says, {.parse_special = true});
@@ -54,7 +54,7 @@ Played Play(const std::string& chat_template, const std::string& prompt, const s
   return played;
 }
 
-TEST(AnswerReader, ClosesAThoughtThatIsTooLong) {
+TEST(OutputReader, ClosesAThoughtThatIsTooLong) {
   const Played played = Play(kQwen, "assistant\n<think>\n", "3", "abcYes");
   EXPECT_EQ(played.text, "abc\n</think>\n\nYes");
   EXPECT_EQ(played.reasoning, "abc");
@@ -67,14 +67,14 @@ TEST(AnswerReader, ClosesAThoughtThatIsTooLong) {
             "ab</think>\nYes");
 }
 
-TEST(AnswerReader, AThoughtThatTheModelBeginsCountsToo) {
+TEST(OutputReader, AThoughtThatTheModelBeginsCountsToo) {
   const Played played = Play(kQwen, "assistant\n", "2", "<think>\nabcYes");
   EXPECT_EQ(played.text, "<think>\na\n</think>\n\nbcYes");
   EXPECT_EQ(played.answer, "bcYes");
   EXPECT_EQ(played.n_reasoning_tokens, 2);
 }
 
-TEST(AnswerReader, OffClosesWhatATemplateOpensAtOnce) {
+TEST(OutputReader, OffClosesWhatATemplateOpensAtOnce) {
   const Played played = Play(kQwen, "assistant\n<think>\n", "off", "Yes");
   EXPECT_EQ(played.text, "\n</think>\n\nYes") << "Qwen's own empty thought";
   EXPECT_EQ(played.answer, "Yes");
@@ -82,13 +82,13 @@ TEST(AnswerReader, OffClosesWhatATemplateOpensAtOnce) {
   EXPECT_EQ(Play(kQwen, "<think>\n\n</think>\n\n", "off", "Yes").text, "Yes");
 }
 
-TEST(AnswerReader, NothingIsForcedWithoutAThoughtOrALimit) {
+TEST(OutputReader, NothingIsForcedWithoutAThoughtOrALimit) {
   EXPECT_EQ(Play(kQwen, "assistant\n", "1", "abcdef").text, "abcdef");
   EXPECT_EQ(Play(kQwen, "<think>", "on", "abcdef").text, "abcdef");
   EXPECT_EQ(Play("", "assistant\n", "off", "abcdef").text, "abcdef");
 }
 
-TEST(AnswerReader, Harmony) {
+TEST(OutputReader, Harmony) {
   const std::string harmony = "<|channel|>";
   const std::string prompt = "<|start|>assistant";
   const std::string thought = "<|channel|>analysis<|message|>";
@@ -104,7 +104,7 @@ TEST(AnswerReader, Harmony) {
   EXPECT_EQ(Play(harmony, prompt, "off", "{}", true).text, final + "{}");
 }
 
-TEST(AnswerReader, AroundAHeldText) {
+TEST(OutputReader, AroundAHeldText) {
   EXPECT_EQ(Play(kQwen, "assistant\n", "on", "ab\n</think>{}", true).text,
             "<think>\nab\n</think>\n\n{}");
   EXPECT_EQ(Play(kQwen, "<think>\n", "on", "ab\n</think>{}", true).text, "ab\n</think>\n\n{}");
@@ -116,9 +116,9 @@ TEST(AnswerReader, AroundAHeldText) {
   EXPECT_EQ(inside.answer, "{\"</think>\"}") << "the text's own bytes stay";
 }
 
-TEST(AnswerReader, ControlTokensAreSilentButMarkersAreSeen) {
+TEST(OutputReader, ControlTokensAreSilentButMarkersAreSeen) {
   const auto tokenizer = MakeTokenizer();
-  AnswerReader reader(tokenizer.get(), DetectOutputStyle(kQwen, nullptr), {}, "", ThinkMode());
+  OutputReader reader(tokenizer.get(), DetectOutputStyle(kQwen, nullptr), {}, "", ThinkMode());
   std::vector<OutputDelta> deltas;
   for (const char* token : {"<|im_end|>", "<tool_call>"}) {
     reader.Push(*tokenizer->FindToken(token), &deltas);
