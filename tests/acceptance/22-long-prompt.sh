@@ -2,7 +2,7 @@
 # A 2,048-token prompt of a 20 GB model in 8 GiB keeps at least 85 % of the rate it would have fully
 # resident. Where the machine has no memory for all of it, the resident rate is that of the same
 # shape cut to RESIDENT_LAYERS (8) layers, times their share of the layers. The cut model is also
-# run with slots for as large a share of its experts as the whole one has. PROMPT shortens it, SMALL=FILE
+# run with slots for as large a share of its experts as the whole one has. PROMPT and RUNS shorten it, SMALL=FILE
 # names a cut model made before.
 # speed: slow
 . "$(dirname "$0")/lib.sh"
@@ -19,7 +19,7 @@ fi
 
 rates() { awk -v t="$(json_number "$1" median)" 'BEGIN { print t }'; }
 resident=$SCRATCH/prompt-resident.json
-"$LARDER" bench -m "$small" --memory $((layers / 2 + 3))G -p "$prompt" -n 0 -r 3 \
+"$LARDER" bench -m "$small" --memory $((layers / 2 + 3))G -p "$prompt" -n 0 -r "${RUNS:-3}" \
   --workload mid -o json >"$resident"
 cat "$resident" >&2
 grep -q 'everything fits' "$resident" || fail "the cut model does not fit its budget"
@@ -34,7 +34,7 @@ echo "$prompt tokens at 8 GiB: $rate tokens/s; $layers layers fully resident: $w
 # 34 % of 256 experts in each layer, 1,769,472 bytes each.
 share=$("$LARDER" inspect "$small" --json | grep -o '"smallest_budget_bytes": *[0-9]*' | sed 's/.*: *//')
 streamed=$SCRATCH/prompt-streamed.json
-"$LARDER" bench -m "$small" --memory $((share + 268435456 + layers * 87 * 1769472)) -p "$prompt" -n 0 -r 3 \
+"$LARDER" bench -m "$small" --memory $((share + 268435456 + layers * 87 * 1769472)) -p "$prompt" -n 0 -r "${RUNS:-3}" \
   --workload mid -o json >"$streamed"
 cat "$streamed" >&2
 part=$(grep -o '"median": *[0-9.]*' "$streamed" | tail -1 | sed 's/.*: *//')
