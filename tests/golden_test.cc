@@ -68,6 +68,10 @@ TEST(ForeignModel, SplitMixWithPredictionBlockMatchesItsEngine) {
   ExpectLogitsOf("mix", "transformers_logits", "mean-kl-mix-transformers");
 }
 
+TEST(ForeignModel, DemoModelMatchesAnotherEngine) {
+  ExpectLogitsOf("demo", "logits", "mean-kl-demo-engine");
+}
+
 TEST(GoldenIndex, CoversShapesAndTypes) {
   std::map<std::string, int> count_by_type;
   for (const GoldenModel& model : LoadGoldenModels()) ++count_by_type[model.type];

@@ -36,7 +36,8 @@ FACTS = [
         "{What do|How do} {the |}experts {do|work}?"]),
     ("The router scores all experts of a layer for each token and picks the best few.", [
         WHAT + " {the|a} router" + IN_LARDER + "?", "{What does|How does} the router {do|work|choose|decide}?",
-        "{Who|What} {chooses|picks|selects} the experts?"]),
+        "{Who|What|Which part} {chooses|picks|selects} {the experts|which experts run|which experts are used|a token's experts}?",
+        "{How|By what} are {the |a token's |}experts {chosen|picked|selected}?", "{Who|What} decides which experts {run|are used|a token gets|come next}?"]),
     ("The hit rate is the share of requested experts that were already in memory.", [
         WHAT + " {the|a} hit rate" + IN_LARDER + "?", "{What does|What would} {the |a }hit rate {mean|measure|tell me|say}?",
         "{How is|How do you define} the hit rate {defined|computed|}?"]),
@@ -61,7 +62,9 @@ FACTS = [
         "{What does|What is meant by} streaming{| mean}" + IN_LARDER + "?"]),
     ("No. The logits are bit-identical for every memory budget.", [
         "{Does|Will|Can} {streaming|a smaller budget|less memory|the budget|the memory budget} change the {answer|answers|output|result|logits|text}?",
-        "{Do|Will} {answers|results|the logits} {depend on|differ with} the {memory |}budget?", "{Is|Are} the {output|answers} worse with {less memory|a small budget}?"]),
+        "{Do|Will} {answers|results|the logits} {depend on|differ with} the {memory |}budget?", "{Is the {output|text|result}|Are the {answers|results|logits}} {worse|different|less exact|poorer} with {less memory|a small budget|a smaller budget|little memory|a low budget}?",
+        "{Does|Will|Would} {a small budget|a smaller budget|less memory|little memory} {make|give} {the answers worse|worse answers|worse text|other answers}?",
+        "{Is there a loss of quality|Are there worse answers|Are there other answers} with {a small budget|less memory|little memory}?"]),
     ("Larder reads GGUF files.", [
         "{What|Which} {file format|format|files|model files|kind of files} {does|can} Larder {read|load|use|open|accept}?", "{Can|Does} Larder {read|load|open} GGUF{| files}?",
         "{In what|In which} format {must|should|do} {models|the model} {be|come}?"]),
@@ -120,7 +123,8 @@ FACTS = [
     ("Use a bigger budget or a faster SSD: fewer bytes are then missed, or they arrive sooner.", [
         "{How do I|How can I|What can I do to} {make it|make Larder|get it} {faster|run faster|quicker}?", "{What|Which change} {helps|would help} {speed|Larder's speed}?"]),
     ("I am a small Mixture-of-Experts model that ships with Larder: four layers with sixteen experts each.", [
-        "{What|Which} model are you?", "{How big|How large|How small} are you?", "{What kind of|What sort of} model {are you|is this|am I talking to}?", "{How many} {experts|layers} do you have?",
+        "{What|Which} model are you?", "{How big|How large|How small} are you?", "{What kind of|What sort of} model {are you|is this|am I talking to}?", "How many {experts|layers} {do|did} you {have|use|consist of|contain}?", "How many {experts|layers} {are there in|are in|has|are inside} {you|this model|the demo model}?",
+        "{Tell me|Can you say} how many {experts|layers} you have{.|, please.}",
         "{Describe|What is} the demo model?"]),
     ("Only on text that Larder's own scripts generated.", [
         "{What|On what} were you trained{| on}?", "{Where does|What is} your training {data|text}{| come from}?", "{Who wrote|Where did you get} {your training text|what you know}?"]),
@@ -136,7 +140,8 @@ FACTS = [
         "{How does|How can} Larder {work|run models larger than memory|run such large models}?", "{How can|How does} a model {larger|bigger} than memory run?",
         "{How does|How do} {the streaming|expert streaming} work?"]),
     ("The expert that is least useful by the cache policy makes room for the new one.", [
-        "{What happens|What does Larder do} when {the cache is full|all slots are full|there is no free slot}?", "{Which|What} expert {is evicted|leaves the cache|gets evicted}?", WHAT + " {eviction|the cache policy}" + IN_LARDER + "?"]),
+        "{What happens|What does Larder do} {when|if|as soon as} {the cache is full|all slots are full|all slots are taken|there is no free slot|no slot is free|there is no slot left|the slots run out}?",
+        "{How does Larder|How do you} make room {for|when it needs} a new expert?", "{Where does|How does} a new expert {go|get in} when {the cache is full|no slot is free|all slots are taken}?", "{Which|What} expert {is evicted|leaves the cache|gets evicted}?", WHAT + " {eviction|the cache policy}" + IN_LARDER + "?"]),
     ("Gated delta rule layers keep a small state of fixed size instead of all earlier keys and values.", [
         WHAT + " {the gated delta rule|linear attention|a linear attention layer|the delta rule}?", "{What do|How do} {linear attention layers|gated delta rule layers} {do|work}?"]),
     ("The shared expert is an expert that every token uses; it stays in memory.", [

@@ -19,8 +19,8 @@ NO_TOOLS = "I have no tool for that."
 EVALUATED = ["larder", "arithmetic", "copy", "sort", "count", "json", "small_talk", "tool_call", "tool_result", "no_tool"]
 SHARES = {"larder": 12, "arithmetic": 34, "copy": 3, "sort": 5, "count": 4, "json": 11, "small_talk": 2, "tool_call": 29, "tool_result": 8,
           "no_tool": 8}
-CLOSING = {"larder": 12, "arithmetic": 14, "copy": 2, "sort": 4, "count": 3, "json": 17, "small_talk": 1, "tool_call": 44, "tool_result": 4,
-           "no_tool": 5}  # while the learning rate falls: what comes last
+CLOSING = {"larder": 10, "arithmetic": 7, "copy": 2, "sort": 5, "count": 3, "json": 7, "small_talk": 1, "tool_call": 58, "tool_result": 3,
+           "no_tool": 4}  # while the learning rate falls: what comes last
 EARLY = {"larder": 30, "arithmetic": 12, "copy": 25, "sort": 3, "count": 4, "json": 14, "small_talk": 5, "tool_call": 8, "tool_result": 1,
          "no_tool": 2}  # short and easy first: what is learned there serves the tools later
 
@@ -81,7 +81,9 @@ def with_tools(s, skill):
     """(messages, tools, style) of one conversation about tools; the last message is the answer. In training
     several questions share one set of tools."""
     style = "plain" if s.evaluation else s.pick(["plain"] * 14 + ["compact", "sorted"])
-    families = _families(s, s.rng.choices([1, 2, 3, 4], [35, 30, 25, 10])[0] + (skill == "no_tool"))
+    # Choosing among many is what takes practice: training sees more tools at a time than evaluation.
+    often = [35, 30, 25, 10] if s.evaluation else [12, 23, 35, 30]
+    families = _families(s, s.rng.choices([1, 2, 3, 4], often)[0] + (skill == "no_tool"))
     if skill == "no_tool" and s.chance(0.08):
         return [user(toolbox.ask(s, families[0])[0]), assistant(NO_TOOLS)], None, style
     if skill == "tool_result":
@@ -91,7 +93,7 @@ def with_tools(s, skill):
     tools, made = _toolset(s, families)
     messages = []
     if not s.evaluation:
-        for _ in range(s.number(0, 3)):
+        for _ in range(s.number(1, 4)):
             messages += _called(s, "tool_call", families, made, tools, style)
     if skill == "no_tool":
         question, answer = _other(s) if s.chance(0.3) else (toolbox.ask(s, absent)[0], REFUSAL)

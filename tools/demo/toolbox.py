@@ -202,6 +202,8 @@ def tool_name(s, family):
     extra = s.pick(PREFIXES) if s.chance(0.5) else s.syllables(1, 2)
     forms = [f"{verb}_{noun}", f"{noun}_{verb}", f"{extra}_{verb}_{noun}", f"{verb}_{noun}_{extra}", f"{verb}_{extra}_{noun}", f"{extra}.{noun}.{verb}", f"{noun}_{extra}",
              verb + "".join(p.capitalize() for p in noun.split("_")), f"{verb}-{noun}", f"{verb}_{noun}_v{s.number(1, 9)}", f"{extra}{noun.capitalize()}"]
+    if not s.evaluation and s.chance(0.3):  # words with capitals are the hardest to tell apart
+        return s.pick([forms[7], forms[10]])
     return s.pick(forms)
 
 
