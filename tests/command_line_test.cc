@@ -66,8 +66,8 @@ TEST(CommandLine, VersionAndHelp) {
   const Outcome version = Larder("--version");
   EXPECT_EQ(version.exit_status, 0);
   EXPECT_THAT(version.out, testing::ContainsRegex("larder [0-9.]+ \\(commit [0-9a-z]+, .*reader "));
-  for (const char* command : {"run", "inspect", "plan", "chat", "bench", "logits", "tokenize", "detokenize",
-                              "quantize", "synth"}) {
+  for (const char* command : {"run", "inspect", "plan", "chat", "bench", "logits", "tokenize",
+                              "detokenize", "quantize", "synth"}) {
     EXPECT_THAT(Larder("--help").out, HasSubstr(command));
     const Outcome help = Larder(std::string(command) + " --help");
     EXPECT_EQ(help.exit_status, 0) << command;

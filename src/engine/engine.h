@@ -36,8 +36,8 @@ struct EngineOptions {
   /// `keep_prefixes` a sixteenth of the budget where there is room.
   std::optional<std::uint64_t> prefix_cache_bytes;
   bool keep_prefixes = false;
-  int n_used = 0;          // experts per token; 0: the model's own
-  double expert_mass = 1;  // of a token's experts the first that reach this weight; 1: all
+  int n_used = 0;           // experts per token; 0: the model's own
+  double expert_mass = 1;   // of a token's experts the first that reach this weight; 1: all
   bool checkpoint = false;  // room in each session for one checkpoint, inside the budget
   IoMode io_mode = IoMode::kAuto;
   int io_depth = 16;
