@@ -1,12 +1,16 @@
-"""Schemathesis: requests made from the server's own description, right and wrong ones; every check it has."""
+"""Schemathesis: requests made from the server's own description, right and wrong ones; every check it has. Minutes
+long, so only with LARDER_SCHEMATHESIS=1."""
 
 import os
 import subprocess
 import sys
 
+import pytest
+
 from conftest import Server
 
 
+@pytest.mark.skipif(os.environ.get("LARDER_SCHEMATHESIS") != "1", reason="takes minutes: LARDER_SCHEMATHESIS=1")
 def test_description_holds(tmp_path):
     server = Server("--ctx", "8192", "--parallel", "2", "--max-tokens", "8")
     program = os.path.join(os.path.dirname(sys.executable), "schemathesis")
