@@ -163,7 +163,7 @@ Result<int> Serve(const EngineFlags& engine_flags, const ServeFlags& flags) {
                         kMaskBytes * static_cast<std::uint64_t>(flags.n_parallel - 1);
   ModelHostOptions model;
   model.name = flags.name.empty() ? NameOf(engine.model_path) : flags.name;
-  model.thinking = flags.thinking;
+  LARDER_ASSIGN_OR_RETURN(model.think, ParseThink(flags.think));
   model.strict_model = flags.strict_model;
   model.max_tokens = flags.max_tokens;
   AllowManyConnections();

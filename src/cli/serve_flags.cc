@@ -53,7 +53,11 @@ void AddServeFlags(CLI::App* app, ServeFlags* flags) {
   app->add_option("--name", flags->name, "what clients call the model; default: from the file")
       ->type_name("NAME");
   app->add_flag("--strict-model", flags->strict_model, "refuse requests for any other name");
-  app->add_flag("--think", flags->thinking, "let the model reason where a request does not say");
+  app->add_option(
+         "--think", flags->think,
+         "where a request does not say: reason first, do not (default), or at most N tokens")
+      ->type_name("on|off|N")
+      ->expected(0, 1);
   app->add_option("--max-tokens", flags->max_tokens,
                   "longest answer where a request does not say; default: to the context's end")
       ->type_name("N")

@@ -25,7 +25,7 @@ struct ServeFlags {
   std::vector<std::string> cors_origins;
   std::string name;
   bool strict_model = false;
-  bool thinking = false;
+  std::string think = "off";
   std::int64_t max_tokens = 0;
   int n_parallel = 4;
   int queue_limit = 64;

@@ -105,7 +105,7 @@ GenerationRequest AnswerRun::MakeGeneration(std::size_t choice) const {
   if (prepared_.grammar != nullptr) {
     generation.constraint = std::make_unique<TokenConstraint>(prepared_.grammar, prepared_.trie);
   }
-  if (prepared_.thinking && request_.thinking_tokens && prepared_.limit.close_token >= 0) {
+  if (prepared_.limit.close_token >= 0) {
     generation.reasoning_limit = std::make_unique<ReasoningLimit>(prepared_.limit);
   }
   generation.max_tokens = prepared_.max_tokens;

@@ -35,6 +35,25 @@ TEST(Anthropic, AnswersWhole) {
   EXPECT_EQ(json["usage"]["output_tokens"], 6);
 }
 
+// The server's own limit holds where a request sets none; a request's own comes first.
+TEST(Anthropic, ThoughtsHaveTheServersLimitUnlessTheRequestHasOne) {
+  ModelHostOptions options;
+  options.think = {.on = true, .limit_tokens = 7};
+  TestServer server(AccessOptions(), true, options);
+  const std::string hi = R"("max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}])";
+  EXPECT_EQ(server.Post(kMessages, "{" + hi + "}").status, 200);
+  GenerationRequest last = server.generator->TakeLast();
+  ASSERT_NE(last.reasoning_limit, nullptr);
+  EXPECT_EQ(last.reasoning_limit->max_tokens, 7);
+  EXPECT_TRUE(last.reasoning_limit->starts_open);
+  server.Post(kMessages, R"({"thinking": {"type": "enabled", "budget_tokens": 100}, )" + hi + "}");
+  last = server.generator->TakeLast();
+  ASSERT_NE(last.reasoning_limit, nullptr);
+  EXPECT_EQ(last.reasoning_limit->max_tokens, 100);
+  server.Post(kMessages, R"({"thinking": {"type": "disabled"}, )" + hi + "}");
+  EXPECT_EQ(server.generator->TakeLast().reasoning_limit, nullptr);
+}
+
 TEST(Anthropic, StreamsInTheOrderOfTheBook) {
   TestServer server;
   server.generator->answer = "hm\n</think>\n\nWords.\n" + std::string(kCall);

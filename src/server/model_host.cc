@@ -326,9 +326,10 @@ std::optional<ApiError> ModelHost::CheckPrompts(const ChatRequest& request,
 
 void ModelHost::PrepareLimit(const ChatRequest& request, PreparedRequest* prepared) const {
   const auto close = tokenizer_->FindToken("</think>");
-  if (!request.thinking_tokens || !close || prepared->prompts.empty()) return;
+  const auto most = request.thinking_tokens ? request.thinking_tokens : options_.think.limit_tokens;
+  if (!prepared->thinking || !most || !close || prepared->prompts.empty()) return;
   ReasoningLimit& limit = prepared->limit;
-  limit.max_tokens = *request.thinking_tokens;
+  limit.max_tokens = *most;
   limit.starts_open = EndsOpen(prepared->prompts[0].text);
   limit.open_token = tokenizer_->FindToken("<think>").value_or(-1);
   limit.close_token = *close;
@@ -346,7 +347,7 @@ std::optional<ApiError> ModelHost::Prepare(const ChatRequest& request, PreparedR
   if (auto error = PrepareGrammar(request, prepared)) return error;
   const bool held = request.format != AnswerFormat::kText ||
                     (request.tool_choice == ToolChoice::kRequired && !request.tools.empty());
-  prepared->thinking = !held && request.thinking.value_or(options_.thinking);
+  prepared->thinking = !held && request.thinking.value_or(options_.think.on);
   prepared->harmony = request.is_chat && style_.calls == CallFormat::kHarmony;
   if (request.is_chat) {
     Result<PreparedPrompt> prompt = PreparePrompt(request, prepared->thinking);

@@ -16,12 +16,13 @@
 #include "server/chat_request.h"
 #include "text/chat_template.h"
 #include "text/output_parser.h"
+#include "text/think_mode.h"
 
 namespace larder {
 
 struct ModelHostOptions {
   std::string name;             // what clients call the model
-  bool thinking = false;        // where a request does not say
+  ThinkMode think;              // where a request does not say
   bool strict_model = false;    // other names are refused
   std::int64_t max_tokens = 0;  // of an answer, where a request does not say; 0: no limit
 };
@@ -42,7 +43,7 @@ struct PreparedRequest {
   std::vector<ToolDefinition> tools;       // that calls are looked for of
   std::int64_t max_tokens = -1;
   bool thinking = false;
-  ReasoningLimit limit;  // where the request sets one
+  ReasoningLimit limit;  // close_token -1: none
   bool harmony = false;  // ends of parts are not ends of answers
 };
 
