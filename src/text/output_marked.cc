@@ -132,7 +132,8 @@ class MarkedJsonParser final : public OutputStream {
 
   bool StepName(bool at_end) {
     const MarkerMatch match = FindMarker(rest(), {style_.name_end, style_.call_end}, at_end);
-    if (match.marker < 0 && rest().size() <= kMaxNameBytes) {
+    // What may be the beginning of a marker does not count as name.
+    if (match.marker < 0 && match.position <= kMaxNameBytes) {
       if (!at_end) return false;
       return NoFrame();
     }

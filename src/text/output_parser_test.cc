@@ -165,6 +165,13 @@ TEST(OutputDeepseek, OldAndNewForms) {
             "[f x!the call of f has arguments that are no JSON object]y");
   EXPECT_EQ(show("<｜tool▁call▁begin｜>f<｜tool▁sep｜>{\"n\": "),
             R"([f {"n": !the call of f was not finished])");
+  // A name of just the longest kind, whose marker comes in pieces.
+  for (const std::size_t n_bytes : {255u, 256u, 257u}) {
+    const std::string name(n_bytes, 'f');
+    const std::string begun = "<｜tool▁call▁begin｜>" + name + "<｜tool▁sep｜>";
+    EXPECT_EQ(show(begun + "{}<｜tool▁call▁end｜>"),
+              n_bytes <= 256 ? "[" + name + " {}]" : begun + "{}<｜tool▁call▁end｜>");
+  }
 }
 
 TEST(OutputHarmony, Channels) {
