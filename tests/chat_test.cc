@@ -102,10 +102,14 @@ TEST(Chat, MessagesOfSeveralLines) {
 }
 
 TEST(Chat, WhatIsWrongIsSaidAndTheChatGoesOn) {
+  const std::string bytes = TemporaryPath("bytes.bin");
+  std::ofstream(bytes, std::ios::binary) << "\xff\xfe";
   const Outcome outcome = Chat(
       "/undo\n/regen\n/hlep\n/load /no/such/file\n/load\n/save /no/such/folder/x\n/set temp warm\n"
       "/set temp -1\n/set colour red\n/set tools on\n/stats\n/read "
-      "/no/such/file\n/read " LARDER_BINARY "\nHello\n");
+      "/no/such/file\n/read " +
+      bytes + "\nHello\n");
+  std::filesystem::remove(bytes);
   EXPECT_EQ(outcome.exit_status, 0);
   EXPECT_FALSE(outcome.out.empty());
   for (const char* part :
