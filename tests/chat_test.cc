@@ -108,7 +108,7 @@ TEST(Chat, WhatIsWrongIsSaidAndTheChatGoesOn) {
       "/undo\n/regen\n/hlep\n/load /no/such/file\n/load\n/save /no/such/folder/x\n/set temp warm\n"
       "/set temp -1\n/set colour red\n/set tools on\n/stats\n/read "
       "/no/such/file\n/read " +
-      bytes + "\nHello\n");
+      bytes + "\n/read /dev/zero\n/load /\nHello\n");
   std::filesystem::remove(bytes);
   EXPECT_EQ(outcome.exit_status, 0);
   EXPECT_FALSE(outcome.out.empty());
@@ -116,7 +116,8 @@ TEST(Chat, WhatIsWrongIsSaidAndTheChatGoesOn) {
        {"there is nothing to take back", "there is no message to answer yet", "did you mean /help?",
         "/no/such/file", "/load needs a file's name", "cannot write /no/such/folder/x",
         "'warm' is not a number", "there is no setting 'colour'", "there are no tools",
-        "there was no answer yet", "is no text in UTF-8"}) {
+        "there was no answer yet", "is no text in UTF-8", "/dev/zero is no file",
+        "/ is a folder"}) {
     EXPECT_THAT(outcome.err, HasSubstr(part));
   }
 }

@@ -14,6 +14,8 @@ namespace larder {
 
 namespace {
 
+constexpr std::uint64_t kMaxChatBytes = 256 << 20;
+
 // A model that calls tools for ever is stopped.
 constexpr int kMaxRounds = 25;
 
@@ -49,7 +51,7 @@ void Chat::SetSystem(const std::string& text) {
 }
 
 Status Chat::Load(const std::string& path) {
-  LARDER_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path));
+  LARDER_ASSIGN_OR_RETURN(const std::string text, ReadRegularFile(path, kMaxChatBytes));
   Result<std::vector<Message>> messages = ConversationFromJson(text);
   if (!messages.ok()) return messages.status().WithContext(path);
   conversation_->messages() = std::move(messages).value();

@@ -33,7 +33,7 @@ constexpr const char* kHelp =
     "/exit              end (also Ctrl-D)\n"
     "A line that ends with \\ goes on; \"\"\" begins and ends a message of several lines.";
 
-constexpr std::size_t kMaxFileBytes = 16 << 20;
+constexpr std::uint64_t kMaxFileBytes = 16 << 20;
 
 std::string Trimmed(const std::string& text) {
   const std::size_t begin = text.find_first_not_of(" \t\r\n");
@@ -173,10 +173,7 @@ Chat::Next Chat::LoadCommand(const std::string& path) {
 Chat::Next Chat::ReadFile(const std::string& path) {
   Result<std::string> text = path.empty()
                                  ? Result<std::string>(InvalidArgument("/read needs a file's name"))
-                                 : ReadTextFile(path);
-  if (text.ok() && text->size() > kMaxFileBytes) {
-    text = InvalidArgument("{} is larger than {}", path, FormatBytes(kMaxFileBytes));
-  }
+                                 : ReadRegularFile(path, kMaxFileBytes);
   if (text.ok() && !IsUtf8(*text)) text = InvalidArgument("{} is no text in UTF-8", path);
   if (!text.ok()) {
     screen_.Note("larder: " + text.status().message());

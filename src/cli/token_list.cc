@@ -6,8 +6,11 @@
 #include <charconv>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 #include <string_view>
+
+#include "base/size.h"
 
 namespace larder {
 
@@ -34,6 +37,19 @@ Result<std::string> ReadTextFile(const std::string& path) {
     return IoError("cannot open {}: {}", path, std::strerror(errno));
   }
   return ReadStream(file.get(), path);
+}
+
+Result<std::string> ReadRegularFile(const std::string& path, std::uint64_t most_bytes) {
+  std::error_code error;
+  const std::filesystem::file_status status = std::filesystem::status(path, error);
+  if (std::filesystem::exists(status)) {
+    if (std::filesystem::is_directory(status)) return InvalidArgument("{} is a folder", path);
+    if (!std::filesystem::is_regular_file(status)) return InvalidArgument("{} is no file", path);
+    if (std::filesystem::file_size(path, error) > most_bytes && !error) {
+      return InvalidArgument("{} is larger than {}", path, FormatBytes(most_bytes));
+    }
+  }
+  return ReadTextFile(path);
 }
 
 Result<std::vector<std::int32_t>> ParseTokenIds(const std::string& text) {

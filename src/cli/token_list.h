@@ -19,4 +19,8 @@ Result<std::string> ReadStdin();
 /// All bytes of a file; missing and unreadable files are told apart.
 Result<std::string> ReadTextFile(const std::string& path);
 
+/// The same for files named in the middle of a chat: pipes and devices, which may never end, are
+/// refused unopened, and so is what is larger than `most_bytes`.
+Result<std::string> ReadRegularFile(const std::string& path, std::uint64_t most_bytes);
+
 }  // namespace larder
