@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # `larder bench` writes csv, json and jsonl that read back the same (unit tests with figures), and two runs of one program
 # compared with each other differ by no more than the noise that is printed.
-# speed: fast
+# speed: slow
 . "$(dirname "$0")/lib.sh"
 need_program "$LARDER"
 gtest_figures cli_test 'BenchOutput.*:BenchCompare.*:BenchSustained.*'
