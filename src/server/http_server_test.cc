@@ -193,7 +193,10 @@ TEST(HttpServer, StreamsComeAsTheyAreWritten) {
   EXPECT_TRUE(response.whole);
   EXPECT_EQ(response.body.substr(0, 6), "first\n");
   EXPECT_EQ(response.body.substr(response.body.size() - 5), "last\n");
+  there = false;
   ASSERT_TRUE(client.SendRequest("HEAD", "/"));  // the connection goes on
+  ASSERT_TRUE(Eventually([&] { return there.load(); }));
+  held.reset();  // no reply outlives its server
 }
 
 TEST(HttpServer, ABrokenStreamLooksBroken) {
