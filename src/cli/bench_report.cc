@@ -256,11 +256,13 @@ std::vector<BenchRates> RatesOf(const BenchReport& report) {
 std::string ToMarkdown(const BenchReport& report) {
   std::string text = fmt::format(
       "larder {} (commit {}), {}, {}, disk {}\n\nmodel {} ({})\n{}\nrouting: {}; loaded in {:.1f} "
-      "s, peak memory {}\nmeasured in this run: memory {:.1f} GB/s, disk {:.2f} GB/s ({:.2f} "
+      "s, peak memory {}\nmeasured in this run: memory {:.1f} GB/s ({:.1f} before, {:.1f} after), "
+      "disk {:.2f} GB/s ({:.2f} "
       "before, {:.2f} after)\n\n",
       report.version, report.commit, report.cpu, report.kernel, report.disk, report.model_path,
       report.model_name, report.plan, report.routing, report.load_seconds,
       FormatBytes(report.peak_resident_bytes), report.rates.memory_bytes_per_second / kGiga,
+      report.memory_rate_before / kGiga, report.memory_rate_after / kGiga,
       report.rates.disk_bytes_per_second / kGiga, report.disk_rate_before / kGiga,
       report.disk_rate_after / kGiga);
   text +=
@@ -298,6 +300,8 @@ nlohmann::json ToJson(const BenchReport& report) {
                            {"kernel", report.kernel},
                            {"disk", report.disk},
                            {"memory_bytes_per_second", report.rates.memory_bytes_per_second},
+                           {"memory_bytes_per_second_before", report.memory_rate_before},
+                           {"memory_bytes_per_second_after", report.memory_rate_after},
                            {"disk_bytes_per_second", report.rates.disk_bytes_per_second},
                            {"disk_bytes_per_second_before", report.disk_rate_before},
                            {"disk_bytes_per_second_after", report.disk_rate_after}}},

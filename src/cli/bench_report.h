@@ -62,6 +62,8 @@ struct BenchReport {
   std::string lossy;    // what changes the answer; empty: nothing
   std::string routing;  // "the model's own router", "workload mid" ...
   MachineRates rates;
+  double memory_rate_before = 0;  // their mean is in `rates`, unless named; bytes/s
+  double memory_rate_after = 0;
   double disk_rate_before = 0;
   double disk_rate_after = 0;
   double load_seconds = 0;

@@ -119,12 +119,8 @@ Result<double> MeasureDiskBefore(const EngineOptions& options, std::uint64_t see
 }
 
 Result<double> MeasureMemory(const EngineOptions& options) {
-  std::uint64_t buffer_bytes = std::uint64_t{256} << 20;
-  if (options.memory_budget_bytes) {
-    buffer_bytes = std::min(buffer_bytes, *options.memory_budget_bytes / 4);
-  }
   const int n_threads = options.n_threads > 0 ? options.n_threads : DefaultThreadCount();
-  return ProbeMemoryRate(n_threads, std::max<std::uint64_t>(buffer_bytes, 1 << 20));
+  return ProbeMemoryRate(n_threads, MemoryProbeBytes(options.memory_budget_bytes));
 }
 
 // For each depth its prompts, then its answers; a 0 among prompts or answers stands for none.
@@ -206,6 +202,26 @@ Result<TestResults> RunTests(const BenchFlags& flags, Engine* engine, RoutingCou
   return results;
 }
 
+// Rows beside their limits: at the report's rates, and the last answer's at those probed here.
+void FillRows(const TestResults& results, const ModelLayout& layout, const ModelShape& shape,
+              const MachineRates& probed, BenchReport* report) {
+  for (std::size_t i = 0; i < results.tests.size(); ++i) {
+    int number = 0;
+    for (const BenchRepetition& repetition : results.repetitions[i]) {
+      if (!repetition.token_seconds.empty()) {
+        report->token_times.push_back({results.tests[i].Name(), number, repetition.token_seconds});
+      }
+      ++number;
+    }
+    const std::vector<BenchRow> rows =
+        MakeRows(results.tests[i], results.repetitions[i], layout, shape, report->rates);
+    report->rows.insert(report->rows.end(), rows.begin(), rows.end());
+    if (results.tests[i].is_prompt) continue;
+    report->probed_answer =
+        MakeRows(results.tests[i], results.repetitions[i], layout, shape, probed).back();
+  }
+}
+
 Status FillFromEngine(const BenchFlags& flags, EngineOptions options, BenchReport* report) {
   const std::int64_t start_us = NowUs();
   const EngineOptions probe_options = options;
@@ -231,6 +247,15 @@ Status FillFromEngine(const BenchFlags& flags, EngineOptions options, BenchRepor
       report->disk_rate_after,
       ProbeDiskRate(engine->layout().bank, MakeProbe(probe_options, flags.seed + 1)));
   report->rates.disk_bytes_per_second = (report->disk_rate_before + report->disk_rate_after) / 2;
+  const ModelShape shape = engine->shape();
+  engine.reset();  // the second probe of the memory has the budget to itself, as the first had
+  malloc_trim(0);
+  LARDER_ASSIGN_OR_RETURN(report->memory_rate_after, MeasureMemory(probe_options));
+  report->rates.memory_bytes_per_second =
+      (report->memory_rate_before + report->memory_rate_after) / 2;
+  // The engine's layout points into its file; this one reads the headers again.
+  LARDER_ASSIGN_OR_RETURN(const GgufModel file, OpenGguf(probe_options.model_path));
+  LARDER_ASSIGN_OR_RETURN(const std::unique_ptr<Model> model, MakeModel(file, ModelOverrides{}));
   if (!flags.disk_rate.empty()) {
     LARDER_ASSIGN_OR_RETURN(const std::uint64_t rate_bytes, ParseSize(flags.disk_rate));
     report->rates.disk_bytes_per_second = static_cast<double>(rate_bytes);
@@ -239,22 +264,7 @@ Status FillFromEngine(const BenchFlags& flags, EngineOptions options, BenchRepor
   probed.disk_bytes_per_second = (report->disk_rate_before + report->disk_rate_after) / 2;
   report->pairs = results.pairs;
   report->sustained = results.sustained;
-  for (std::size_t i = 0; i < results.tests.size(); ++i) {
-    int number = 0;
-    for (const BenchRepetition& repetition : results.repetitions[i]) {
-      if (!repetition.token_seconds.empty()) {
-        report->token_times.push_back({results.tests[i].Name(), number, repetition.token_seconds});
-      }
-      ++number;
-    }
-    const std::vector<BenchRow> rows = MakeRows(results.tests[i], results.repetitions[i],
-                                                engine->layout(), engine->shape(), report->rates);
-    report->rows.insert(report->rows.end(), rows.begin(), rows.end());
-    if (results.tests[i].is_prompt) continue;
-    report->probed_answer = MakeRows(results.tests[i], results.repetitions[i], engine->layout(),
-                                     engine->shape(), probed)
-                                .back();
-  }
+  FillRows(results, model->layout(), shape, probed, report);
   return Status::Ok();
 }
 
@@ -272,7 +282,7 @@ Status Bench(const BenchFlags& flags, const std::string& settings) {
   report.kernel = KernelName();
   report.disk = DiskName(options.model_path);
   report.model_path = options.model_path;
-  LARDER_ASSIGN_OR_RETURN(report.rates.memory_bytes_per_second, MeasureMemory(options));
+  LARDER_ASSIGN_OR_RETURN(report.memory_rate_before, MeasureMemory(options));
   LARDER_ASSIGN_OR_RETURN(report.disk_rate_before, MeasureDiskBefore(options, flags.seed));
   LARDER_RETURN_IF_ERROR(FillFromEngine(flags, std::move(options), &report));
   report.compared_with = flags.compare;

@@ -325,12 +325,8 @@ class Run {
 
 // The probe runs before loading, in memory that the budget will need later.
 Result<double> MemoryRate(const EngineOptions& options) {
-  std::uint64_t buffer_bytes = std::uint64_t{256} << 20;
-  if (options.memory_budget_bytes) {
-    buffer_bytes = std::min(buffer_bytes, *options.memory_budget_bytes / 4);
-  }
   const int n_threads = options.n_threads > 0 ? options.n_threads : DefaultThreadCount();
-  return ProbeMemoryRate(n_threads, std::max<std::uint64_t>(buffer_bytes, 1 << 20));
+  return ProbeMemoryRate(n_threads, MemoryProbeBytes(options.memory_budget_bytes));
 }
 
 Result<int> RunOnce(const RunFlags& flags) {

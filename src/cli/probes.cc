@@ -1,6 +1,8 @@
 // The probes of disk and memory.
 #include "cli/probes.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
 #include <memory>
@@ -30,6 +32,21 @@ std::uint64_t SumWords(const std::uint64_t* words, std::size_t n_words) {
 }
 
 }  // namespace
+
+std::uint64_t MemoryProbeBytes(std::optional<std::uint64_t> budget_bytes) {
+  constexpr std::uint64_t kLeastBytes = std::uint64_t{256} << 20;
+  constexpr std::uint64_t kMostBytes = std::uint64_t{2} << 30;
+  std::uint64_t n_bytes = kLeastBytes;
+#ifdef _SC_LEVEL3_CACHE_SIZE
+  // Servers have caches of several hundred MiB, of which a rented share sees all.
+  const std::int64_t cache_bytes = sysconf(_SC_LEVEL3_CACHE_SIZE);
+  if (cache_bytes > 0) {
+    n_bytes = std::clamp(4 * static_cast<std::uint64_t>(cache_bytes), kLeastBytes, kMostBytes);
+  }
+#endif
+  if (budget_bytes) n_bytes = std::min(n_bytes, *budget_bytes / 4);
+  return std::max<std::uint64_t>(n_bytes, 1 << 20);
+}
 
 Result<double> ProbeMemoryRate(int n_threads, std::uint64_t buffer_bytes) {
   LARDER_ASSIGN_OR_RETURN(PageBuffer buffer,

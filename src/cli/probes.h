@@ -3,12 +3,17 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "base/status.h"
 #include "experts/expert_bank.h"
 #include "io/async_reader.h"
 
 namespace larder {
+
+/// Bytes of a buffer for ProbeMemoryRate that the last-level cache does not hold: four times as
+/// large, from 256 MiB to 2 GiB, and at most a quarter of the budget where there is one.
+std::uint64_t MemoryProbeBytes(std::optional<std::uint64_t> budget_bytes);
 
 /// Bytes per second of a plain read loop over `buffer_bytes` by `n_threads` threads, the median of
 /// a few rounds. The buffer should be larger than the last-level cache.

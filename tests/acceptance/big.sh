@@ -59,7 +59,7 @@ fio_rate() {
   command -v fio >/dev/null || { skip "fio is not installed"; finish; }
   fio --name=probe --filename="$BIG" --readonly --rw=randread --bs="$1" --direct=1 \
     --ioengine=io_uring --iodepth=16 --runtime="$2" --time_based --group_reporting \
-    --output-format=json | awk '/"bw_bytes"/ { gsub(/[^0-9]/, ""); print; exit }'
+    --output-format=json | awk '/"bw_bytes"/ && !n++ { gsub(/[^0-9]/, ""); print }'
 }
 
 at_most() { awk -v a="$1" -v b="$2" 'BEGIN { print (a < b) ? a : b }'; }
