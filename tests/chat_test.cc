@@ -1,17 +1,25 @@
 // `larder chat` as scripts meet it: lines on stdin, answers on stdout, notes on stderr. The model
 // is random, so what it says means nothing; that it says the same after every way to the same
 // conversation shows that the session's state was kept, rewound and read again exactly.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
+#include <signal.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
+#include <array>
+#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <regex>
 #include <string>
+#include <vector>
 
+#include "base/clock.h"
 #include "helpers/scripted_model.h"
 #include "helpers/tiny_model.h"
 
@@ -49,6 +57,84 @@ Outcome Chat(const std::string& input, const std::string& options = "") {
   for (const std::string& path : {in, out, err}) std::filesystem::remove(path);
   return outcome;
 }
+
+// A chat that goes on while the test does. What it says on stdout and stderr comes as one text.
+class RunningChat {
+ public:
+  explicit RunningChat(const std::vector<std::string>& options) {
+    std::vector<std::string> words = {LARDER_BINARY, "chat", "--temp",      "0",
+                                      "--threads",   "1",    "--no-history"};
+    words.insert(words.end(), options.begin(), options.end());
+    std::vector<char*> arguments;
+    for (std::string& word : words) arguments.push_back(word.data());
+    arguments.push_back(nullptr);
+    std::array<int, 2> in = {}, out = {};
+    EXPECT_EQ(pipe2(in.data(), O_CLOEXEC), 0);
+    EXPECT_EQ(pipe2(out.data(), O_CLOEXEC), 0);
+    pid_ = fork();
+    if (pid_ == 0) {
+      dup2(in[0], STDIN_FILENO);
+      dup2(out[1], STDOUT_FILENO);
+      dup2(out[1], STDERR_FILENO);
+      execv(arguments[0], arguments.data());
+      _exit(127);
+    }
+    close(in[0]);
+    close(out[1]);
+    in_ = in[1];
+    out_ = out[0];
+  }
+  ~RunningChat() {
+    if (pid_ > 0) {
+      kill(pid_, SIGKILL);
+      waitpid(pid_, nullptr, 0);
+    }
+    if (in_ >= 0) close(in_);
+    close(out_);
+  }
+  RunningChat(const RunningChat&) = delete;
+  RunningChat& operator=(const RunningChat&) = delete;
+
+  void Type(const std::string& line) const {
+    EXPECT_EQ(write(in_, line.data(), line.size()), static_cast<ssize_t>(line.size()));
+  }
+  void PressCtrlC() const { kill(pid_, SIGINT); }
+  /// Until it has said this, behind what was waited for before.
+  bool WaitFor(const std::string& text) {
+    const std::int64_t start_us = NowUs();
+    std::array<char, 4096> bytes = {};
+    for (;;) {
+      const std::size_t found = said_.find(text, n_seen_);
+      if (found != std::string::npos) {
+        n_seen_ = found + text.size();
+        return true;
+      }
+      pollfd waited = {.fd = out_, .events = POLLIN, .revents = 0};
+      if (SecondsSince(start_us) > 60) return false;
+      if (poll(&waited, 1, 200) <= 0) continue;
+      const ssize_t n = read(out_, bytes.data(), bytes.size());
+      if (n <= 0) return false;
+      said_.append(bytes.data(), static_cast<std::size_t>(n));
+    }
+  }
+  const std::string& said() const { return said_; }
+  /// The exit status after the end of its input.
+  int End() {
+    close(in_);
+    in_ = -1;
+    int status = 0;
+    waitpid(pid_, &status, 0);
+    pid_ = 0;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  }
+
+ private:
+  pid_t pid_ = 0;
+  int in_ = -1;
+  int out_ = -1;
+  std::string said_;
+  std::size_t n_seen_ = 0;
+};
 
 TEST(Chat, AnswersLinesAndEnds) {
   const Outcome outcome = Chat("Hello\n\n/stats\n/set\nmore\n/exit\nnever read\n");
@@ -127,6 +213,17 @@ TEST(Chat, AConversationLongerThanTheContextIsRefusedWithAdvice) {
   EXPECT_EQ(outcome.exit_status, 0) << outcome.err;
   EXPECT_THAT(outcome.err, HasSubstr("the context holds 96: take back turns with /undo"));
   EXPECT_EQ(outcome.out, Chat("hi\nok\n", "--ctx 96").out) << "the message is taken back";
+}
+
+TEST(Chat, WhatIsNoUtf8IsRefusedInOneSentence) {
+  const Outcome outcome = Chat("caf\xff\nHello\n");
+  EXPECT_EQ(outcome.exit_status, 0) << outcome.err;
+  EXPECT_THAT(outcome.err,
+              HasSubstr("larder: this message is no text in UTF-8 (byte 4 is 0xff); convert it"));
+  EXPECT_EQ(outcome.out, Chat("Hello\n").out);
+  const Outcome system = Chat("", "--system 'caf\xff'");
+  EXPECT_EQ(system.exit_status, 2);
+  EXPECT_THAT(system.err, HasSubstr("the system message is no text in UTF-8"));
 }
 
 TEST(Chat, WrongUse) {
@@ -242,6 +339,31 @@ TEST_F(ScriptedChat, AThoughtIsClosedAtItsLimit) {
   EXPECT_EQ(Talk("why\n/set think off\nwhy\n", "--think 5").out, "Because.\nHello to you.\n");
 }
 
+TEST_F(ScriptedChat, CtrlCStopsACommandAndTheModelIsTold) {
+  RunningChat chat({"-m", model_, "-n", "200", "--folder", folder_ + "/inside", "--tools", "--yes",
+                    "--unconfined"});
+  chat.Type("wait\n");
+  ASSERT_TRUE(chat.WaitFor("call: run_command")) << chat.said();
+  pid_t command = 0;
+  for (int i = 0; i < 600 && command == 0; ++i) {
+    std::ifstream(folder_ + "/inside/pid.txt") >> command;
+    usleep(50000);
+  }
+  ASSERT_GT(command, 0);
+  EXPECT_EQ(kill(command, 0), 0);
+  chat.PressCtrlC();
+  EXPECT_TRUE(chat.WaitFor("\"output\":\"begun\\n\",\"error\":\"the user stopped it\""))
+      << chat.said();
+  EXPECT_TRUE(chat.WaitFor("the command is stopped, and the model is told")) << chat.said();
+  EXPECT_TRUE(chat.WaitFor("As you wish.")) << chat.said();
+  EXPECT_EQ(kill(command, 0), -1);
+  EXPECT_EQ(errno, ESRCH);
+  EXPECT_THAT(chat.said(), testing::Not(HasSubstr("harbour"))) << "the call behind it is not run";
+  chat.Type("Hi\n");
+  EXPECT_TRUE(chat.WaitFor("Hello to you.")) << chat.said();
+  EXPECT_EQ(chat.End(), 0);
+}
+
 // Some templates open a thought whatever they are told.
 TEST_F(ScriptedChat, OffMeansNoThought) {
   const Outcome outcome = Talk("ponder\n/stats\n", "--think off");
@@ -249,24 +371,58 @@ TEST_F(ScriptedChat, OffMeansNoThought) {
   EXPECT_THAT(outcome.err, HasSubstr(", 0 of them reasoning"));
 }
 
-TEST_F(ScriptedChat, RunThinksToo) {
+// What `larder run` says to "why", as JSON.
+std::string RunWhy(const std::string& model, const std::string& options, int exit_status = 0) {
   const std::string out = TemporaryPath("run.json");
-  const auto run = [&](const std::string& options) {
-    const std::string command = "'" LARDER_BINARY "' run -m '" + model_ +
-                                "' --temp 0 --threads 1 -n 100 --json -p why " + options + " >'" +
-                                out + "' 2>/dev/null";
-    EXPECT_EQ(std::system(command.c_str()), 0) << command;
-    return Read(out);
-  };
-  const std::string thought = run("--think 3");
+  const std::string command = "'" LARDER_BINARY "' run -m '" + model +
+                              "' --temp 0 --threads 1 -n 100 --json -p why " + options + " >'" +
+                              out + "' 2>&1";
+  const int status = std::system(command.c_str());
+  EXPECT_EQ(WIFEXITED(status) ? WEXITSTATUS(status) : -1, exit_status) << command << Read(out);
+  const std::string said = Read(out);
+  std::filesystem::remove(out);
+  return said;
+}
+
+TEST_F(ScriptedChat, RunThinksToo) {
+  const std::string thought = RunWhy(model_, "--think 3");
   EXPECT_THAT(thought, HasSubstr("\"text\":\"Because.\""));
   EXPECT_THAT(thought, HasSubstr("\"reasoning\":\"hm hm hm \""));
   // The schema holds the text and leaves the thought alone.
-  const std::string held = run("--think 3 --json-schema '{\"enum\": [\"ok\"]}'");
+  const std::string held = RunWhy(model_, "--think 3 --json-schema '{\"enum\": [\"ok\"]}'");
   EXPECT_THAT(held, HasSubstr("\"text\":\"\\\"ok\\\"\""));
   EXPECT_THAT(held, HasSubstr("\"reasoning\":\"hm hm hm \""));
-  EXPECT_THAT(run("--chat-template tests"), HasSubstr("\"text\":\"la la la"));
-  std::filesystem::remove(out);
+  EXPECT_THAT(RunWhy(model_, "--chat-template tests"), HasSubstr("\"text\":\"la la la"));
+}
+
+TEST_F(ScriptedChat, SchemasAsTextOrFile) {
+  EXPECT_THAT(RunWhy(model_, "--json-schema false", 2), HasSubstr("no JSON text satisfies"));
+  EXPECT_THAT(RunWhy(model_, "--json-schema ' {\"const\": 7}'"), HasSubstr("\"text\":\"7\""));
+  EXPECT_THAT(RunWhy(model_, "--json-schema true", 1), HasSubstr("cut off"));
+  EXPECT_THAT(RunWhy(model_, "--json-schema ''", 2), HasSubstr("must be a file or the JSON text"));
+  EXPECT_THAT(RunWhy(model_, "--json-schema /", 2), HasSubstr("the schema / is a folder"));
+  EXPECT_THAT(RunWhy(model_, "--json-schema /no/such", 1), HasSubstr("cannot open the schema"));
+  EXPECT_THAT(RunWhy(model_, "--system 'caf\xff'", 2), HasSubstr("no text in UTF-8 (byte 4"));
+}
+
+// gpt-oss's way: thoughts, calls and answers are channels.
+TEST_F(ScriptedChat, Harmony) {
+  std::filesystem::remove(model_);
+  WriteScriptedModel(model_, HarmonyScript());
+  const Outcome limited = Talk("why\n", "--think 5");
+  EXPECT_EQ(limited.out, "Because.\n") << limited.err;
+  EXPECT_THAT(limited.err, HasSubstr("hm hm hm hm hm \n"));
+  EXPECT_THAT(limited.err, testing::Not(HasSubstr("hm hm hm hm hm hm")));
+  EXPECT_THAT(limited.err + limited.out, testing::Not(HasSubstr("<|")));
+  const Outcome off = Talk("why\n");
+  EXPECT_EQ(off.out, "Because.\n") << off.err;
+  EXPECT_THAT(off.err, testing::Not(HasSubstr("hm ")));
+  const Outcome call = Talk("read the file\ny\n", "--tools --think 5");
+  EXPECT_EQ(call.out, "Done.\n") << call.err;
+  EXPECT_THAT(call.err, HasSubstr("call: read_file  note.txt"));
+  EXPECT_THAT(call.err, HasSubstr("The harbour is blue."));
+  EXPECT_THAT(RunWhy(model_, "--json-schema '{\"enum\": [\"ok\"]}'"),
+              HasSubstr("\"text\":\"\\\"ok\\\"\""));
 }
 
 }  // namespace

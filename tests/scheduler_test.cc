@@ -12,8 +12,10 @@
 #include "base/random.h"
 #include "helpers/golden.h"
 #include "helpers/scheduler_requests.h"
+#include "helpers/scripted_model.h"
 #include "helpers/tiny_model.h"
 #include "io/test_readers.h"
+#include "sample/json_schema.h"
 
 namespace larder {
 namespace {
@@ -441,27 +443,44 @@ TEST_F(SchedulerTest, EndsOfAnswers) {
   EXPECT_LE(listener->answer.tokens.size(), 4u);
 }
 
+// A model that thinks for ever: closed in its own form, and a schema holds what comes behind.
 TEST_F(SchedulerTest, ReasoningEndsAtItsLimit) {
-  Load();
-  const std::unique_ptr<Scheduler> scheduler = Start();
-  RequestSpec spec;
-  spec.prompt = {1, 2, 3};
-  spec.temperature = 1;
-  GenerationRequest request = MakeRequest(spec);
-  ReasoningLimit limit;
-  limit.max_tokens = 4;
-  limit.starts_open = true;
-  limit.close_token = 95;
-  limit.closing = {90, 95, 91};
-  request.reasoning_limit = std::make_unique<ReasoningLimit>(limit);
-  request.sampling.logit_bias = {{95, -100.0}};  // the model does not close it by itself
-  const auto listener = std::make_shared<RecordingListener>();
-  ASSERT_TRUE(scheduler->Submit(std::move(request), listener).ok());
-  listener->Wait();
-  const std::vector<std::int32_t>& tokens = listener->answer.tokens;
-  ASSERT_EQ(tokens.size(), 16u);
-  EXPECT_EQ(std::vector<std::int32_t>(tokens.begin() + 4, tokens.begin() + 7), limit.closing);
-  EXPECT_EQ(std::count(tokens.begin(), tokens.end(), 95), 1);
+  for (const Script& script : {ChatScript(), HarmonyScript()}) {
+    WriteScriptedModel(path_, script);
+    Load();
+    const std::unique_ptr<Scheduler> scheduler = Start();
+    const Tokenizer* tokenizer = *engine_->tokenizer();
+    const OutputStyle style = DetectOutputStyle(script.chat_template, tokenizer);
+    const bool harmony = style.calls == CallFormat::kHarmony;
+    const std::string text = harmony ? "user: why\n<|start|>assistant" : "user: why\n<think>";
+    const auto grammar = CompileJsonSchema(R"({"enum": ["ok"]})");
+    ASSERT_TRUE(grammar.ok());
+    for (const bool held : {false, true}) {
+      RequestSpec spec;
+      spec.prompt = *tokenizer->Encode(text, {.parse_special = true});
+      spec.max_tokens = 100;
+      GenerationRequest request = MakeRequest(spec);
+      request.ignore_end_tokens = held;  // what a schema ends is over all the same
+      request.reader = std::make_unique<OutputReader>(
+          tokenizer, style, std::vector<ToolDefinition>(), text, ThinkMode{true, 4});
+      if (held) {
+        request.reader->HoldText();
+        request.constraint = std::make_unique<TokenConstraint>(
+            std::make_shared<const Grammar>(*grammar), *TokenTrie::Make(*tokenizer));
+      }
+      const auto listener = std::make_shared<RecordingListener>();
+      ASSERT_TRUE(scheduler->Submit(std::move(request), listener).ok());
+      EXPECT_EQ(listener->Wait().reason, FinishReason::kStop);
+      const std::string said = tokenizer->Decode(listener->answer.tokens, true);
+      const std::string thought = "hm hm hm hm " + style.end_of_thought;
+      if (harmony && held) {
+        EXPECT_EQ(said, "<|channel|>final<|message|>\"ok\"") << "a held text begins at once";
+      } else {
+        EXPECT_EQ(said, (harmony ? "<|channel|>analysis<|message|>" : "") + thought +
+                            (held ? "\"ok\"" : "Because."));
+      }
+    }
+  }
 }
 
 TEST_F(SchedulerTest, TheQueueHasAnEndAndBadRequestsAreNamed) {

@@ -15,6 +15,8 @@
 
 #include "base/random.h"
 #include "helpers/golden.h"
+#include "helpers/scripted_model.h"
+#include "helpers/tiny_model.h"
 #include "server/http_testing.h"
 #include "text/message_json.h"
 
@@ -30,10 +32,10 @@ double MsSince(steady_clock::time_point start) {
 
 class Serving {
  public:
-  explicit Serving(std::vector<std::string> options = {}) {
-    std::vector<std::string> words = {
-        LARDER_BINARY, "serve", "-m",    LARDER_SOURCE_DIR "/models/demo/larder-demo.gguf",
-        "--port",      "0",     "--ctx", "4096"};
+  explicit Serving(std::vector<std::string> options = {},
+                   const std::string& model = LARDER_SOURCE_DIR "/models/demo/larder-demo.gguf") {
+    std::vector<std::string> words = {LARDER_BINARY, "serve", "-m",    model,
+                                      "--port",      "0",     "--ctx", "4096"};
     words.insert(words.end(), options.begin(), options.end());
     std::array<int, 2> ends = {};
     EXPECT_EQ(pipe2(ends.data(), O_CLOEXEC), 0);
@@ -134,6 +136,40 @@ TEST(Serve, AnswersAsRunDoes) {
     EXPECT_EQ(AnswerOf(server.port(), Chat(question, R"("max_tokens": 60)")), said);
   }
   EXPECT_EQ(server.Stop(), 0);
+}
+
+// Models that think for ever, one in <think> tags, one in harmony's channels.
+TEST(Serve, ThoughtsEndAtTheirLimitInEveryFormat) {
+  const std::string model = TemporaryPath("thinks.gguf");
+  for (const Script& script : {ChatScript(), HarmonyScript()}) {
+    WriteScriptedModel(model, script);
+    Serving server({"--think", "5"}, model);
+    const auto ask = [&](const std::string& more) {
+      const ClientResponse response =
+          Fetch(server.port(), "POST", "/v1/chat/completions",
+                Chat("why", R"("max_tokens": 100)" + (more.empty() ? "" : ", " + more)));
+      EXPECT_EQ(response.status, 200) << response.body;
+      return JsonOf(response)["choices"][0];
+    };
+    const OrderedJson limited = ask("");
+    EXPECT_EQ(limited["message"]["content"], "Because.");
+    EXPECT_EQ(limited["message"]["reasoning_content"], "hm hm hm hm hm ");
+    EXPECT_EQ(limited["finish_reason"], "stop");
+    const OrderedJson off = ask(R"("reasoning_effort": "none")");
+    EXPECT_FALSE(off["message"].contains("reasoning_content")) << off;
+    const bool harmony = script.chat_template.find("<|channel|>") != std::string::npos;
+    EXPECT_EQ(off["message"]["content"], harmony ? "Because." : "Hello to you.");
+    const std::string format =
+        R"("response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": )"
+        R"({"enum": ["ok"]}}})";
+    for (const std::string& more : {format, format + R"(, "ignore_eos": true)"}) {
+      const OrderedJson held = ask(more);
+      EXPECT_EQ(held["message"]["content"], "\"ok\"") << held;
+      EXPECT_EQ(held["finish_reason"], "stop");
+    }
+    EXPECT_EQ(server.Stop(), 0);
+  }
+  std::remove(model.c_str());
 }
 
 TEST(Serve, FourAtOnceAnswerAsOneAlone) {

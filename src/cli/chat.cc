@@ -74,6 +74,11 @@ Result<int> Chat::Run() {
       if (!reader_->on_terminal()) return InterruptExitStatus();
     }
     if (!message || IsBlank(*message)) continue;
+    const Status valid = CheckUtf8(*message, "this message");
+    if (!valid.ok()) {
+      screen_.Note("larder: " + valid.message());
+      continue;
+    }
     reader_->Remember(*message);
     if ((*message)[0] == '/' && !quoted_) {
       LARDER_ASSIGN_OR_RETURN(const Next next, Command(*message));
@@ -212,18 +217,25 @@ void Chat::DropLastQuestion() {
   }
 }
 
+// Ctrl-C during a call ends that call and keeps those behind it from being run; the model hears of
+// it and goes on. Ctrl-C while a call is asked for takes back the message.
 Status Chat::RunCalls(const std::vector<ToolCall>& calls, bool* stopped) {
+  bool cut = false;
   for (const ToolCall& call : calls) {
     std::string result = R"({"error":"the user did not allow it"})";
-    if (*stopped || interrupt_.requested()) {
-      *stopped = true;
-    } else if (Allowed(call)) {
-      result = tools_.Run(call, [this] { return interrupt_.requested(); });
+    if (cut) {
+      result = R"({"error":"not run: the user stopped the call before it"})";
+    } else if (!*stopped && !interrupt_.requested() && Allowed(call)) {
+      result = tools_.Run(call, [this, &cut] { return cut = interrupt_.requested(); });
       screen_.Figures("  " + WithoutControls(Beginning(result)));
     }
+    if (cut && interrupt_.only_ctrl_c() && interrupt_.requested()) {
+      interrupt_.Forget();
+      screen_.Note("the command is stopped, and the model is told");
+    }
+    *stopped = *stopped || interrupt_.requested();
     conversation_->messages().push_back(ToolMessage(call, result));
   }
-  if (interrupt_.requested()) *stopped = true;
   if (*stopped) {
     DropLastQuestion();
     screen_.Note("stopped; the message is taken back");

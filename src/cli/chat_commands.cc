@@ -13,7 +13,6 @@
 #include "cli/suggest.h"
 #include "cli/token_list.h"
 #include "text/message_json.h"
-#include "text/utf8.h"
 
 namespace larder {
 
@@ -54,15 +53,6 @@ Result<std::int64_t> ParseWhole(const std::string& text, std::int64_t least) {
                      value == static_cast<double>(static_cast<std::int64_t>(value));
   if (!whole) return InvalidArgument("'{}' is not a whole number of at least {}", text, least);
   return static_cast<std::int64_t>(value);
-}
-
-bool IsUtf8(const std::string& text) {
-  for (std::size_t at = 0; at < text.size();) {
-    const Utf8Char c = DecodeUtf8(text, at);
-    if (c.code_point == kInvalidCodePoint) return false;
-    at += c.n_bytes;
-  }
-  return true;
 }
 
 Result<bool> ParseOnOff(const std::string& text) {
@@ -174,7 +164,10 @@ Chat::Next Chat::ReadFile(const std::string& path) {
   Result<std::string> text = path.empty()
                                  ? Result<std::string>(InvalidArgument("/read needs a file's name"))
                                  : ReadRegularFile(path, kMaxFileBytes);
-  if (text.ok() && !IsUtf8(*text)) text = InvalidArgument("{} is no text in UTF-8", path);
+  if (text.ok()) {
+    const Status valid = CheckUtf8(*text, path);
+    if (!valid.ok()) text = valid;
+  }
   if (!text.ok()) {
     screen_.Note("larder: " + text.status().message());
     return Next::kGoOn;

@@ -10,6 +10,7 @@
 #include "cli/engine_flags.h"
 #include "cli/sampling_flags.h"
 #include "cli/template_flag.h"
+#include "cli/token_list.h"
 
 namespace larder {
 
@@ -63,6 +64,7 @@ Result<int> RunChat(const ChatFlags& flags) {
   ChatSettings settings;
   LARDER_ASSIGN_OR_RETURN(settings.think, ParseThink(flags.think));
   LARDER_RETURN_IF_ERROR(CheckSamplingFlags(flags.sampling));
+  LARDER_RETURN_IF_ERROR(CheckUtf8(flags.system, "the system message"));
   if (!(flags.tools.seconds > 0 && flags.tools.seconds <= 86400)) {
     return InvalidArgument("--tool-seconds must be above 0 and at most 86400");
   }

@@ -76,7 +76,9 @@ Status CheckFlags(RunFlags* flags) {
   if (flags->raw && flags->prompt.empty()) {
     return InvalidArgument("the prompt is empty; give a text with -p TEXT");
   }
-  return Status::Ok();
+  if (flags->raw) return Status::Ok();
+  LARDER_RETURN_IF_ERROR(CheckUtf8(flags->system, "the system message"));
+  return CheckUtf8(flags->prompt, "the prompt");
 }
 
 // One run from the loaded engine on; holds what the callbacks of Generate write.

@@ -56,7 +56,8 @@ Result<StopReason> Generate(Session& session, const Tokenizer* tokenizer,
     if (!chosen) forced.pop_front();
     const bool ends = chosen && tokenizer != nullptr && tokenizer->IsEndOfGeneration(token) &&
                       !(options.goes_on_after && options.goes_on_after(token));
-    if (ends && !options.ignore_eos) return StopReason::kEndOfGeneration;
+    const bool over = options.constraint != nullptr && options.constraint->over();
+    if (over || (ends && !options.ignore_eos)) return StopReason::kEndOfGeneration;
     sampler.Accept(token);
     if (options.n_logprobs) {
       options.on_logprobs(ComputeLogprobs(logits, token, *options.n_logprobs));

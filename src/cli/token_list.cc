@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "base/size.h"
+#include "text/utf8.h"
 
 namespace larder {
 
@@ -28,6 +29,13 @@ Result<std::string> ReadStream(std::FILE* stream, const std::string& name) {
 }  // namespace
 
 Result<std::string> ReadStdin() { return ReadStream(stdin, "stdin"); }
+
+Status CheckUtf8(std::string_view text, std::string_view what) {
+  const std::size_t at = FindInvalidUtf8(text);
+  if (at == std::string_view::npos) return Status::Ok();
+  return InvalidArgument("{} is no text in UTF-8 (byte {} is 0x{:02x}); convert it, as iconv does",
+                         what, at + 1, static_cast<unsigned char>(text[at]));
+}
 
 Result<std::string> ReadTextFile(const std::string& path) {
   const auto close = [](std::FILE* file) { std::fclose(file); };

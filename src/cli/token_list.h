@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/status.h"
@@ -15,6 +16,10 @@ Result<std::vector<std::int32_t>> ParseTokenIds(const std::string& text);
 
 /// All bytes of stdin.
 Result<std::string> ReadStdin();
+
+/// kInvalidArgument for a text that is not UTF-8: chat templates take nothing else. `what` begins
+/// the sentence.
+Status CheckUtf8(std::string_view text, std::string_view what);
 
 /// All bytes of a file; missing and unreadable files are told apart.
 Result<std::string> ReadTextFile(const std::string& path);

@@ -105,14 +105,17 @@ Result<ToolBox> ToolBox::Make(const ToolBoxOptions& options) {
         OneTextTool("list_folder", "Lists the files in a folder", "path", "Path of the folder"));
   }
   if (options.builtin || !options.commands.empty()) box.FindSandbox();
-  if (box.warning_.empty()) {
-    if (options.builtin) {
-      box.definitions_.push_back(
-          OneTextTool("run_command", "Runs a shell command", "command", "Command line"));
-    }
-    for (const std::string& command : options.commands) {
-      LARDER_RETURN_IF_ERROR(box.AddUserTool(command));
-    }
+  const auto n_without_commands = static_cast<std::ptrdiff_t>(box.definitions_.size());
+  if (options.builtin) {
+    box.definitions_.push_back(
+        OneTextTool("run_command", "Runs a shell command", "command", "Command line"));
+  }
+  for (const std::string& command : options.commands) {
+    LARDER_RETURN_IF_ERROR(box.AddUserTool(command));
+  }
+  if (!box.warning_.empty()) {
+    box.definitions_.erase(box.definitions_.begin() + n_without_commands, box.definitions_.end());
+    box.user_tools_.clear();
   }
   return box;
 }
@@ -184,7 +187,7 @@ std::string ToolBox::Describe(const ToolCall& call) const {
   for (const UserTool& tool : user_tools_) {
     if (tool.name == call.name) text = tool.command + " < " + text;
   }
-  return call.name + "  " + Visible(text);
+  return Visible(call.name) + "  " + Visible(text);
 }
 
 std::string ToolBox::Run(const ToolCall& call, const std::function<bool()>& cancelled) const {

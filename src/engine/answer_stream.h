@@ -1,10 +1,10 @@
 // AnswerStream: one request's answer as it grows: what is drawn from each token's logits, under the
-// constraint and the limit of reasoning, and whether it ends there. No engine, no threads: the same
-// request and logits give the same tokens wherever it runs.
+// constraint, or forced by the request's reader, and whether it ends there. No engine, no threads:
+// the same request and logits give the same tokens wherever it runs.
 #pragma once
 
 #include <cstdint>
-#include <memory>
+#include <deque>
 #include <optional>
 #include <span>
 #include <vector>
@@ -16,8 +16,8 @@ namespace larder {
 
 class AnswerStream {
  public:
-  /// `request` outlives this and lends its constraint; `tokenizer` says which tokens end an answer,
-  /// may be null.
+  /// `request` outlives this and lends its constraint and its reader; `tokenizer` says which tokens
+  /// end an answer, may be null.
   AnswerStream(GenerationRequest* request, const Tokenizer* tokenizer);
 
   struct Step {
@@ -32,18 +32,14 @@ class AnswerStream {
 
  private:
   bool Ends(std::int32_t token) const;
-  AllowedBits Allowed();
-  void Follow(std::int32_t token);
+  std::int32_t Choose(std::span<const float> logits);
 
   GenerationRequest* request_;
   const Tokenizer* tokenizer_;
   Sampler sampler_;
   std::int64_t n_made_ = 0;
-  // The limit of reasoning.
-  bool in_reasoning_ = false;
-  std::int64_t n_reasoning_ = 0;
-  std::size_t n_closed_ = 0;         // tokens of `closing` that came
-  std::vector<std::uint64_t> only_;  // mask of one token
+  std::deque<std::int32_t> forced_;  // tokens that come next
+  std::vector<OutputDelta> deltas_;  // the reader's, of no use here
 };
 
 }  // namespace larder

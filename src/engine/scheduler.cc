@@ -128,11 +128,6 @@ Status Scheduler::Impl::Check(const GenerationRequest& request) const {
                              bias.token, n_vocab - 1);
     }
   }
-  if (request.reasoning_limit != nullptr) {
-    for (const std::int32_t token : request.reasoning_limit->closing) {
-      if (token < 0 || token >= n_vocab) return InvalidArgument("a closing token is out of range");
-    }
-  }
   return CheckSamplerParams(request.sampling);
 }
 

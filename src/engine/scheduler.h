@@ -16,20 +16,11 @@
 #include "sample/logprobs.h"
 #include "sample/sampler.h"
 #include "sample/token_constraint.h"
+#include "text/output_reader.h"
 
 namespace larder {
 
 using RequestId = std::uint64_t;  // from 1, never used twice
-
-/// Ends a model's reasoning when it has gone on for too long: from then on the tokens of `closing`
-/// come one after another, whatever the model would say, as far as the constraint allows them.
-struct ReasoningLimit {
-  std::int64_t max_tokens = 0;
-  bool starts_open = false;           // the prompt ends inside the reasoning
-  std::int32_t open_token = -1;       // begins it; -1: only starts_open does
-  std::int32_t close_token = -1;      // ends it
-  std::vector<std::int32_t> closing;  // tokens that end it, close_token among them
-};
 
 struct GenerationRequest {
   std::vector<std::int32_t> prompt;  // not empty
@@ -37,10 +28,14 @@ struct GenerationRequest {
   /// Says which tokens may come; null: all may. Belongs to this request alone; the grammar and the
   /// tree of tokens inside it are shared.
   std::unique_ptr<TokenConstraint> constraint;
-  std::unique_ptr<ReasoningLimit> reasoning_limit;  // null: none
+  /// Reads the answer along, gives the tokens that must come instead of chosen ones (a thought that
+  /// is too long is closed in the model's own format), and makes the constraint wait inside a
+  /// thought. Belongs to this request alone; null: none.
+  std::unique_ptr<OutputReader> reader;
   std::int64_t max_tokens = -1;  // of the answer; 0: only reads; -1: to the end of the context
   std::vector<std::int32_t> stop_tokens;  // end the answer, as the model's own end tokens do
-  bool ignore_end_tokens = false;         // the model's own do not end it (nor do stop_tokens)
+  /// The model's own do not end it (nor do stop_tokens), unless the constraint lets nothing follow.
+  bool ignore_end_tokens = false;
   /// OnToken's logprobs, with this many rivals; -1: none.
   int n_top_logprobs = -1;
   /// OnPromptLogprobs for every prompt token but the first, with n_top_logprobs rivals (0 for -1).

@@ -217,6 +217,8 @@ Status TokenConstraint::Accept(std::int32_t token) {
   if (token < 0 || token >= trie_->tokenizer().n_vocab()) return refuse();
   if (trie_->IsEnd(token)) {
     if (!threads_.ended) return refuse();
+    // Parts of harmony's answers end with tokens that end other models' answers.
+    if (!ReadSpecial(token, &after)) after.Clear();
   } else if (trie_->InTree(token)) {
     Threads now = threads_;
     for (const char c : trie_->tokenizer().TokenBytes(token)) {

@@ -22,8 +22,8 @@ class TokenConstraint {
   TokenConstraint(std::shared_ptr<const Grammar> grammar, std::shared_ptr<const TokenTrie> trie);
 
   /// Bit i % 64 of word i / 64 says whether token i may come next; [n_vocab / 64, rounded up]. End
-  /// tokens may where the text is complete. At least one token may until an end token came. Valid
-  /// until the next call of anything here.
+  /// tokens may where the text is complete. At least one token may until over(). Valid until the
+  /// next call of anything here.
   std::span<const std::uint64_t> Mask();
 
   /// kInvalidArgument, and nothing has changed, for a token that the mask forbids.
@@ -33,6 +33,9 @@ class TokenConstraint {
   bool may_end() const { return threads_.ended; }
   /// Nothing but the end may follow.
   bool must_end() const { return threads_.cells.empty(); }
+  /// An end token came and nothing may follow it: Mask must not be asked any more. Where all of the
+  /// text is free, it may go on behind an end token.
+  bool over() const { return threads_.cells.empty() && !threads_.ended; }
 
   /// Back to the beginning; what was worked out stays.
   void Reset();

@@ -94,6 +94,11 @@ Status TokenTrie::CheckBytes() const {
         "a schema; leave the schema out",
         value);
   }
+  if (end_tokens_.empty()) {
+    return Unsupported(
+        "the model's vocabulary has no token that ends an answer, so none can be held to a schema; "
+        "leave the schema out");
+  }
   return Status::Ok();
 }
 

@@ -16,8 +16,8 @@ namespace larder {
 class TokenTrie {
  public:
   /// Tokens that are text go into the tree; control, unknown and user-defined ones do not.
-  /// kUnsupported when a byte that text needs has no token of its own: an answer could then come
-  /// to a point where no token fits.
+  /// kUnsupported when a byte that text needs has no token of its own, or when no token ends an
+  /// answer: it could then come to a point where no token fits.
   static Result<std::shared_ptr<const TokenTrie>> Make(const Tokenizer& tokenizer);
 
   const Tokenizer& tokenizer() const { return *tokenizer_; }

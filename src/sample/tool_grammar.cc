@@ -1,5 +1,5 @@
-// The free text is an automaton that looks for the opening of a call, byte by byte (Knuth, Morris,
-// Pratt); it is there that special tokens count as their text.
+// The free text is an automaton that looks for the openings of calls, byte by byte; it is there
+// that special tokens count as their text.
 #include "sample/tool_grammar.h"
 
 #include <algorithm>
@@ -19,7 +19,14 @@ constexpr std::uint32_t kMostTextChars = 1000;  // counted inside XML, where eac
 constexpr int kMaxReferences = 200;
 
 std::string_view Opening(CallFormat format) {
-  return format == CallFormat::kDeepseek ? "<｜tool▁call▁begin｜>" : "<tool_call>";
+  switch (format) {
+    case CallFormat::kDeepseek:
+      return "<｜tool▁call▁begin｜>";
+    case CallFormat::kHarmony:
+      return "<|channel|>commentary to=functions.";
+    default:
+      return "<tool_call>";
+  }
 }
 
 std::string_view Closing(CallFormat format) {
@@ -32,15 +39,24 @@ class ToolCompiler {
 
   Result<Grammar> Compile(const std::vector<ToolDefinition>& tools, CallChoice choice) {
     if (format_ != CallFormat::kHermesJson && format_ != CallFormat::kQwenXml &&
-        format_ != CallFormat::kDeepseek) {
+        format_ != CallFormat::kDeepseek && format_ != CallFormat::kHarmony) {
       return Unsupported("calls in the format {} cannot be held to a schema",
                          CallFormatName(format_));
     }
     if (tools.empty()) return InvalidArgument("there is no tool that a call could be held to");
     const RuleId root = b_.AddRule();
     const NodeId called = b_.AddNode();
-    const NodeId text = AddFreeText(called);
-    if (choice == CallChoice::kFree) b_.AddNothing(b_.RuleStart(root), text);
+    const NodeId text = b_.AddNode();
+    NodeId begin = text;
+    if (format_ == CallFormat::kHarmony) {
+      // A recipient counts in a header only, and an answer begins in one.
+      begin = b_.AddNode();
+      AddFreeText(text, {{"<|channel|>", begin}, {"<|start|>", begin}});
+      AddFreeText(begin, {{"to=functions.", called}, {"<|message|>", text}});
+    } else {
+      AddFreeText(text, {{std::string(Opening(format_)), called}});
+    }
+    if (choice == CallChoice::kFree) b_.AddNothing(b_.RuleStart(root), begin);
     if (choice == CallChoice::kRequired) {
       b_.MarkFreeText(b_.RuleStart(root));
       b_.AddText(b_.RuleStart(root), Opening(format_), called);
@@ -56,26 +72,33 @@ class ToolCompiler {
   }
 
  private:
-  // Any bytes; behind the opening of a call it goes on at `called`.
-  NodeId AddFreeText(NodeId called) {
-    const std::string_view opening = Opening(format_);
-    std::vector<NodeId> nodes;
-    for (std::size_t i = 0; i < opening.size(); ++i) {
-      nodes.push_back(b_.AddNode());
-      b_.Accept(nodes[i]);
-      b_.MarkFreeText(nodes[i]);
+  // From `root` any bytes; behind each of the openings it goes on at that opening's node (Aho and
+  // Corasick).
+  void AddFreeText(NodeId root, const std::map<std::string, NodeId>& openings) {
+    std::map<std::string, NodeId> nodes = {{"", root}};  // by what was read of an opening
+    for (const auto& [opening, unused] : openings) {
+      for (std::size_t n = 1; n < opening.size(); ++n) {
+        if (nodes.count(opening.substr(0, n)) == 0) nodes[opening.substr(0, n)] = b_.AddNode();
+      }
     }
-    for (std::size_t i = 0; i < opening.size(); ++i) {
+    const auto after = [&](const std::string& read, unsigned byte) {
+      std::string text = read + static_cast<char>(byte);
+      for (;; text.erase(0, 1)) {
+        if (const auto whole = openings.find(text); whole != openings.end()) return whole->second;
+        if (const auto part = nodes.find(text); part != nodes.end()) return part->second;
+      }
+    };
+    for (const auto& [read, node] : nodes) {
+      b_.Accept(node);
+      b_.MarkFreeText(node);
       for (unsigned byte = 0; byte < 256;) {
-        const std::size_t next = AfterByte(opening, i, byte);
+        const NodeId to = after(read, byte);
         unsigned last = byte;
-        while (last < 255 && AfterByte(opening, i, last + 1) == next) ++last;
-        b_.AddBytes(nodes[i], static_cast<std::uint8_t>(byte), static_cast<std::uint8_t>(last),
-                    next == opening.size() ? called : nodes[next]);
+        while (last < 255 && after(read, last + 1) == to) ++last;
+        b_.AddBytes(node, static_cast<std::uint8_t>(byte), static_cast<std::uint8_t>(last), to);
         byte = last + 1;
       }
     }
-    return nodes[0];
   }
 
   // How much of `wanted` has been read when `byte` follows its first n_read bytes.
@@ -94,12 +117,8 @@ class ToolCompiler {
         ParseJsonValue(tool.parameters_json, "the schema of its parameters", limits));
     if (format_ == CallFormat::kQwenXml) return AddXmlCall(called, tool.name, schema, to);
     LARDER_ASSIGN_OR_RETURN(const RuleId arguments, Arguments(std::move(schema)));
-    if (format_ == CallFormat::kDeepseek) {
-      const NodeId named = b_.Then(called, tool.name);
-      b_.MarkFreeText(named);
-      AddClosing(b_.ThenRule(b_.Then(named, "<｜tool▁sep｜>"), arguments), to);
-      return Status::Ok();
-    }
+    if (format_ == CallFormat::kHarmony) return AddHarmonyCall(called, tool.name, arguments, to);
+    if (format_ == CallFormat::kDeepseek) return AddDeepseekCall(called, tool.name, arguments, to);
     const RuleId name = b_.AddRule();
     const NodeId name_end = b_.AddNode();
     b_.Accept(name_end);
@@ -109,6 +128,44 @@ class ToolCompiler {
     const NodeId end = b_.AddNode();
     json_.AddObject(b_.ThenRule(called, json_.Blanks()), call, end);
     AddClosing(b_.ThenRule(end, json_.Blanks()), to);
+    return Status::Ok();
+  }
+
+  // V3.1's way, and that of V3 and R1.
+  Status AddDeepseekCall(NodeId called, const std::string& name, RuleId arguments, NodeId to) {
+    const std::string separator = "<｜tool▁sep｜>";
+    const NodeId named = b_.Then(called, name);
+    b_.MarkFreeText(named);
+    AddClosing(b_.ThenRule(b_.Then(named, separator), arguments), to);
+    const NodeId kind = b_.Then(called, "function");
+    b_.MarkFreeText(kind);
+    const NodeId fenced = b_.Then(kind, separator + name + "\n```json\n");
+    AddClosing(b_.Then(b_.ThenRule(fenced, arguments), "\n```"), to);
+    return Status::Ok();
+  }
+
+  // What may stand between a recipient and its message: the channel, unless it stood before, and
+  // that the arguments are JSON. The end token <|call|> ends the answer, <|end|> only this part.
+  Status AddHarmonyCall(NodeId called, const std::string& name, RuleId arguments, NodeId to) {
+    const NodeId named = b_.Then(called, name);
+    const NodeId channel = b_.Then(named, "<|channel|>commentary");
+    const NodeId spaced = b_.AddNode();
+    const NodeId typed = b_.AddNode();
+    const NodeId message = b_.AddNode();
+    for (const NodeId node : {named, channel}) {
+      b_.AddText(node, " ", spaced);
+      b_.AddText(node, "<|constrain|>", typed);
+      b_.AddNothing(node, message);
+    }
+    b_.AddText(spaced, "<|constrain|>", typed);
+    b_.AddNothing(spaced, typed);
+    b_.AddNothing(spaced, message);
+    b_.AddText(typed, "json", message);
+    const NodeId end = b_.ThenRule(b_.Then(message, "<|message|>"), arguments);
+    b_.Accept(end);
+    b_.AddText(end, "<|end|>", to);
+    b_.AddText(end, "<|call|>", to);
+    for (const NodeId node : {named, channel, spaced, message, end}) b_.MarkFreeText(node);
     return Status::Ok();
   }
 

@@ -16,8 +16,8 @@ enum class CallChoice {
   kRequired,  // a call at once, then text and further calls
 };
 
-/// The grammar of an answer in which calls look like `format`: Hermes's JSON, Qwen's XML or
-/// DeepSeek's (the name, a separator, JSON); kUnsupported for other formats. Inside Qwen's XML,
+/// The grammar of an answer in which calls look like `format`: Hermes's JSON, Qwen's XML,
+/// DeepSeek's (V3, R1, V3.1) or harmony; kUnsupported for other formats. Inside Qwen's XML,
 /// parameters that may be strings are plain text up to the closing tag, strings with an enum one of
 /// its values, others JSON. kInvalidArgument without any tool; failures of a schema name the tool.
 Result<Grammar> CompileToolCalls(CallFormat format, const std::vector<ToolDefinition>& tools,

@@ -76,6 +76,95 @@ TEST(ToolGrammar, QwenXml) {
   EXPECT_TRUE(GrammarReads(grammar, "<tool_call>\n<function=now>\n" + close));
 }
 
+TEST(ToolGrammar, BothOfDeepseeksWays) {
+  const Grammar grammar = Compiled(CallFormat::kDeepseek);
+  const std::string open = "<｜tool▁call▁begin｜>", separator = "<｜tool▁sep｜>";
+  const std::string close = "<｜tool▁call▁end｜>";
+  const auto newer = [&](const std::string& name, const std::string& arguments) {
+    return open + name + separator + arguments + close;
+  };
+  const auto older = [&](const std::string& name, const std::string& arguments) {
+    return open + "function" + separator + name + "\n```json\n" + arguments + "\n```" + close;
+  };
+  for (const auto& text : {newer("now", "{}"), older("now", "{\"a\": 1}"),
+                           "Hm. " + older("get_weather", "{\"city\": \"Rome\"}") + " x"}) {
+    EXPECT_TRUE(GrammarReads(grammar, text)) << text;
+  }
+  for (const auto& text : {newer("function", "{}"), older("nothing", "{}"),
+                           older("get_weather", "{}"), open + "now\n```json\n{}\n```" + close}) {
+    EXPECT_FALSE(GrammarReads(grammar, text)) << text;
+  }
+}
+
+TEST(ToolGrammar, Harmony) {
+  const Grammar grammar = Compiled(CallFormat::kHarmony);
+  const std::string arguments = "<|message|>{\"city\": \"Rome\", \"days\": 3}";
+  for (const std::string& text :
+       {std::string(), std::string("No header."),
+        std::string("<|channel|>final<|message|>It is to=functions.nothing <|return|>"),
+        "<|channel|>commentary to=functions.get_weather <|constrain|>json" + arguments + "<|call|>",
+        " to=functions.get_weather<|channel|>commentary json" + arguments,
+        "<|channel|>commentary to=functions.get_weather" + arguments + "<|end|>",
+        "<|channel|>commentary<|message|>Look.<|end|><|start|>assistant<|channel|>commentary "
+        "to=functions.get_weather json" +
+            arguments + "<|call|>",
+        std::string("<|channel|>commentary to=functions.now<|message|>{\"any\": []}<|call|>"),
+        std::string("<|channel|>commentary to=browser.open<|message|>x")}) {
+    EXPECT_TRUE(GrammarReads(grammar, text)) << text;
+  }
+  for (const std::string& text :
+       {std::string("<|channel|>commentary to=functions.nothing<|message|>{}<|call|>"),
+        std::string("<|channel|>commentary to=functions.get_weather<|message|>{}<|call|>"),
+        std::string("<|channel|>commentary to=functions.nowadays<|message|>{}<|call|>"),
+        std::string("<|channel|>commentary to=functions.now code<|message|>{}<|call|>"),
+        std::string("<|channel|>commentary to=functions.now<|message|>{}, {}<|call|>"),
+        "<|channel|>final<|message|>x<|end|><|start|>assistant to=functions.get" + arguments}) {
+    EXPECT_FALSE(GrammarReads(grammar, text)) << text;
+  }
+  const Grammar required = Compiled(CallFormat::kHarmony, CallChoice::kRequired);
+  EXPECT_TRUE(
+      GrammarReads(required, "<|channel|>commentary to=functions.now<|message|>{}<|call|>"));
+  EXPECT_FALSE(GrammarReads(required, ""));
+  EXPECT_FALSE(GrammarReads(required, "<|channel|>final<|message|>x"));
+}
+
+// Some of harmony's markers are end tokens: behind <|end|> the answer goes on.
+TEST(ToolGrammar, HarmonysTokens) {
+  const auto tokenizer =
+      Tokenizer::FromMetadata(SmallVocabulary("gpt-4o", {}, {},
+                                              {"<|start|>", "<|end|>", "<|message|>", "<|channel|>",
+                                               "<|constrain|>", "<|call|>", "<|return|>"}));
+  ASSERT_TRUE(tokenizer.ok());
+  const auto trie = TokenTrie::Make(**tokenizer);
+  ASSERT_TRUE(trie.ok());
+  TokenConstraint constraint(std::make_shared<const Grammar>(Compiled(CallFormat::kHarmony)),
+                             *trie);
+  const auto allowed = [&](const char* name) {
+    const std::int32_t token = *(*tokenizer)->FindToken(name);
+    return (constraint.Mask()[static_cast<std::size_t>(token) / 64] >> (token % 64) & 1) != 0;
+  };
+  const auto say = [&](const char* text) {
+    const std::vector<std::int32_t> tokens = *(*tokenizer)->Encode(text, {.parse_special = true});
+    for (const std::int32_t token : tokens) {
+      ASSERT_TRUE(constraint.Accept(token).ok()) << text;
+    }
+  };
+  say("<|channel|>commentary<|message|>Look.<|end|>");
+  EXPECT_FALSE(constraint.over());
+  say("<|start|>assistant<|channel|>commentary to=functions.");
+  EXPECT_FALSE(allowed("x") || allowed("<|message|>") || allowed("<|end|>"));
+  say("now ");
+  EXPECT_TRUE(allowed("<|constrain|>") && allowed("<|message|>"));
+  EXPECT_FALSE(allowed("<|channel|>") || allowed("<|call|>"));
+  say("<|constrain|>json<|message|>{\"a\": ");
+  EXPECT_FALSE(allowed("<|call|>") || allowed("<|end|>") || allowed("<|start|>"));
+  say("1}");
+  EXPECT_TRUE(allowed("<|call|>") && allowed("<|end|>"));
+  EXPECT_FALSE(allowed("x") || allowed("<|start|>"));
+  say("<|end|>");
+  EXPECT_TRUE(allowed("<|start|>") && allowed("x"));
+}
+
 TEST(ToolGrammar, ARequiredCallComesFirst) {
   const Grammar grammar = Compiled(CallFormat::kDeepseek, CallChoice::kRequired);
   const std::string call =

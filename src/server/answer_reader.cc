@@ -65,11 +65,12 @@ bool AnswerReader::OnToken(std::int32_t token, const Logprobs* logprobs,
       options_.style.calls == CallFormat::kHarmony) {
     over_ = true;  // harmony's parts end with a token that would end other models' answers
   }
-  if (parser_ != nullptr && parser_->in_reasoning()) ++n_reasoning_;
+  const bool before = parser_ != nullptr && parser_->in_reasoning();
   if (options_.details && logprobs != nullptr) {
     waiting_.push_back(MakeTokenDetail(tokenizer_, token, *logprobs));
   }
   Feed(BytesOf(token), pieces);
+  if (before && parser_->in_reasoning()) ++n_reasoning_;
   return !over_;
 }
 

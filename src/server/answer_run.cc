@@ -105,8 +105,11 @@ GenerationRequest AnswerRun::MakeGeneration(std::size_t choice) const {
   if (prepared_.grammar != nullptr) {
     generation.constraint = std::make_unique<TokenConstraint>(prepared_.grammar, prepared_.trie);
   }
-  if (prepared_.limit.close_token >= 0) {
-    generation.reasoning_limit = std::make_unique<ReasoningLimit>(prepared_.limit);
+  if (request_.is_chat) {
+    generation.reader =
+        std::make_unique<OutputReader>(&house_.host->tokenizer(), house_.host->style(),
+                                       prepared_.tools, prompt.text, prepared_.think);
+    if (request_.format != AnswerFormat::kText) generation.reader->HoldText();
   }
   generation.max_tokens = prepared_.max_tokens;
   generation.ignore_end_tokens = request_.ignore_end || prepared_.harmony;

@@ -324,19 +324,6 @@ std::optional<ApiError> ModelHost::CheckPrompts(const ChatRequest& request,
   return std::nullopt;
 }
 
-void ModelHost::PrepareLimit(const ChatRequest& request, PreparedRequest* prepared) const {
-  const auto close = tokenizer_->FindToken("</think>");
-  const auto most = request.thinking_tokens ? request.thinking_tokens : options_.think.limit_tokens;
-  if (!prepared->thinking || !most || !close || prepared->prompts.empty()) return;
-  ReasoningLimit& limit = prepared->limit;
-  limit.max_tokens = *most;
-  limit.starts_open = EndsOpen(prepared->prompts[0].text);
-  limit.open_token = tokenizer_->FindToken("<think>").value_or(-1);
-  limit.close_token = *close;
-  const auto closing = tokenizer_->Encode(style_.end_of_thought, {.parse_special = true});
-  if (closing.ok()) limit.closing = *closing;
-}
-
 std::optional<ApiError> ModelHost::Prepare(const ChatRequest& request, PreparedRequest* prepared) {
   if (options_.strict_model && request.model != options_.name) {
     return ApiError{
@@ -347,10 +334,12 @@ std::optional<ApiError> ModelHost::Prepare(const ChatRequest& request, PreparedR
   if (auto error = PrepareGrammar(request, prepared)) return error;
   const bool held = request.format != AnswerFormat::kText ||
                     (request.tool_choice == ToolChoice::kRequired && !request.tools.empty());
-  prepared->thinking = !held && request.thinking.value_or(options_.think.on);
+  prepared->think.on = !held && request.thinking.value_or(options_.think.on);
+  prepared->think.limit_tokens =
+      request.thinking_tokens ? request.thinking_tokens : options_.think.limit_tokens;
   prepared->harmony = request.is_chat && style_.calls == CallFormat::kHarmony;
   if (request.is_chat) {
-    Result<PreparedPrompt> prompt = PreparePrompt(request, prepared->thinking);
+    Result<PreparedPrompt> prompt = PreparePrompt(request, prepared->think.on);
     if (!prompt.ok()) return ErrorFromStatus(prompt.status());
     prepared->prompts.push_back(std::move(*prompt));
   }
@@ -364,7 +353,6 @@ std::optional<ApiError> ModelHost::Prepare(const ChatRequest& request, PreparedR
     prepared->prompts.push_back(std::move(*prompt));
   }
   if (auto error = CheckPrompts(request, prepared)) return error;
-  PrepareLimit(request, prepared);
   if (request.max_tokens) {
     prepared->max_tokens = *request.max_tokens;
   } else if (options_.max_tokens > 0) {

@@ -42,8 +42,7 @@ struct PreparedRequest {
   std::shared_ptr<const TokenTrie> trie;   // with a grammar
   std::vector<ToolDefinition> tools;       // that calls are looked for of
   std::int64_t max_tokens = -1;
-  bool thinking = false;
-  ReasoningLimit limit;  // close_token -1: none
+  ThinkMode think;       // of a chat, with the request's own limit
   bool harmony = false;  // ends of parts are not ends of answers
 };
 
@@ -80,7 +79,6 @@ class ModelHost {
   std::optional<ApiError> PrepareGrammar(const ChatRequest& request, PreparedRequest* prepared);
   std::optional<ApiError> PrepareTools(const ChatRequest& request, PreparedRequest* prepared);
   std::optional<ApiError> CheckPrompts(const ChatRequest& request, PreparedRequest* prepared);
-  void PrepareLimit(const ChatRequest& request, PreparedRequest* prepared) const;
   Status NeedTrie(PreparedRequest* prepared);
   std::shared_ptr<const Grammar> FindGrammar(const std::string& key);
   void KeepGrammar(const std::string& key, std::shared_ptr<const Grammar> grammar);

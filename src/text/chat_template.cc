@@ -91,14 +91,9 @@ Result<std::string> RenderWith(const jinja::Template& source, const RenderOption
 }
 
 Status CheckUtf8(std::string_view text) {
-  for (std::size_t at = 0; at < text.size();) {
-    const Utf8Char c = DecodeUtf8(text, at);
-    if (c.code_point == kInvalidCodePoint) {
-      return InvalidArgument("the chat template is not valid UTF-8 at byte {}", at);
-    }
-    at += c.n_bytes;
-  }
-  return Status::Ok();
+  const std::size_t at = FindInvalidUtf8(text);
+  if (at == std::string_view::npos) return Status::Ok();
+  return InvalidArgument("the chat template is not valid UTF-8 at byte {}", at);
 }
 
 }  // namespace

@@ -71,8 +71,14 @@ std::string OutputReader::Opening() const {
   return may_think ? std::string(kThinkBegin) + "\n" : "";
 }
 
-// A thought that has ended its line needs no second line end.
+// A thought that has ended its line needs no second line end. Where the tag is several tokens and
+// the model has begun it, only its rest is missing.
 std::string OutputReader::Closing() const {
+  const std::size_t tag = style_.end_of_thought.find(kThinkEnd);
+  const bool in_pieces = tag != std::string::npos && !tokenizer_->FindToken(kThinkEnd);
+  for (std::size_t n = in_pieces ? kThinkEnd.size() - 1 : 0; n > 0; --n) {
+    if (EndsWith(tail_, kThinkEnd.substr(0, n))) return style_.end_of_thought.substr(tag + n);
+  }
   const bool line_ended = !tail_.empty() && tail_.back() == '\n';
   const bool twice =
       line_ended && !style_.end_of_thought.empty() && style_.end_of_thought.front() == '\n';

@@ -11,9 +11,9 @@ namespace {
 
 constexpr const char* kQwen = "'<think>\\n' ... '\\n</think>\\n\\n'";
 
-std::unique_ptr<Tokenizer> MakeTokenizer() {
+std::unique_ptr<Tokenizer> MakeTokenizer(std::vector<std::string> tags = {"<think>", "</think>"}) {
   auto tokenizer =
-      Tokenizer::FromMetadata(SmallVocabulary("qwen2", {}, {"<think>", "</think>"},
+      Tokenizer::FromMetadata(SmallVocabulary("qwen2", {}, tags,
                                               {"<|im_end|>", "<tool_call>", "<|start|>", "<|end|>",
                                                "<|message|>", "<|channel|>", "<|return|>"}));
   EXPECT_TRUE(tokenizer.ok()) << tokenizer.status().message();
@@ -28,8 +28,8 @@ struct Played {
 };
 
 Played Play(const std::string& chat_template, const std::string& prompt, const std::string& think,
-            const std::string& says, bool held = false) {
-  const auto tokenizer = MakeTokenizer();
+            const std::string& says, bool held = false,
+            std::unique_ptr<Tokenizer> tokenizer = MakeTokenizer()) {
   OutputReader reader(tokenizer.get(), DetectOutputStyle(chat_template, nullptr), {}, prompt,
                       *ParseThink(think));
   if (held) reader.HoldText();
@@ -65,6 +65,20 @@ TEST(OutputReader, ClosesAThoughtThatIsTooLong) {
   EXPECT_EQ(Play(kQwen, "<think>\n", "4", "ab\n</think>\n\nYes").text, "ab\n</think>\n\nYes");
   EXPECT_EQ(Play("'<think>' '</think>' <|tool_call_begin|>", "<think>", "2", "abYes").text,
             "ab</think>\nYes");
+}
+
+// A tag that is several tokens may be begun when the limit comes.
+TEST(OutputReader, ATagInPiecesIsNotWrittenTwice) {
+  for (const char* says : {"ab<Yes", "ab</tYes", "ab</thinkYes", "ab\n</Yes"}) {
+    const std::string thought = std::string(says).substr(0, std::string(says).size() - 3);
+    const Played played =
+        Play(kQwen, "<think>\n", std::to_string(thought.size()), says, false, MakeTokenizer({}));
+    EXPECT_EQ(played.text, std::string(thought[2] == '\n' ? "ab\n" : "ab") + "</think>\n\nYes");
+    EXPECT_EQ(played.reasoning, "ab") << says;
+    EXPECT_EQ(played.answer, "Yes") << says;
+  }
+  EXPECT_EQ(Play(kQwen, "<think>\n", "3", "ab<Yes").text, "ab<\n</think>\n\nYes")
+      << "where it is one token, '<' is a word";
 }
 
 TEST(OutputReader, AThoughtThatTheModelBeginsCountsToo) {

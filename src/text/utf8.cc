@@ -63,6 +63,15 @@ void AppendUtf8(std::uint32_t code_point, std::string& out) {
   }
 }
 
+std::size_t FindInvalidUtf8(std::string_view text) {
+  for (std::size_t at = 0; at < text.size();) {
+    const Utf8Char c = DecodeUtf8(text, at);
+    if (c.code_point == kInvalidCodePoint) return at;
+    at += c.n_bytes;
+  }
+  return std::string_view::npos;
+}
+
 std::string WithValidUtf8(std::string_view text) {
   std::string valid;
   valid.reserve(text.size());

@@ -21,6 +21,9 @@ Utf8Char DecodeUtf8(std::string_view text, std::size_t position);
 
 void AppendUtf8(std::uint32_t code_point, std::string& out);
 
+/// The offset of the first byte that is not part of valid UTF-8; npos: all is valid.
+std::size_t FindInvalidUtf8(std::string_view text);
+
 /// The text with each invalid byte replaced by U+FFFD.
 std::string WithValidUtf8(std::string_view text);
 

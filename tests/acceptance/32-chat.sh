@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # `larder chat` driven in tmux, as a person would: a tool call is asked for, confirmed, run and
-# answered; Ctrl-C stops the answer and not the program; a saved chat resumes; a command that writes
-# outside its folder fails. On the demo model, and on a model that follows a script
+# answered; Ctrl-C stops the answer and not the program, and a tool's command, of which the model hears; a
+# saved chat resumes; a command that writes outside its folder fails. On the demo model, and on a model that follows a script
 # (tests/helpers/scripted_model.h), whose words are known.
 # speed: fast
 . "$(dirname "$0")/lib.sh"
@@ -160,7 +160,27 @@ calls() {
   fi
   type_line '/exit'
 }
+# Ctrl-C during a tool's command.
 model=$script
+start -n 200 --tools --folder "$work/folder"
+wait_for '^> ' || true
+if screen | grep -q 'no commands to run'; then
+  skip "Ctrl-C during a command: $(screen | grep -o 'because.*' | head -1)"
+else
+  type_line 'wait'
+  check "a long command is asked for" wait_for 'call: run_command +echo'
+  wait_for 'always\): $' || true
+  type_line 'y'
+  for ((i = 0; i < 300; i++)); do [[ -s "$work/folder/pid.txt" ]] && break; sleep 0.1; done
+  $tmux send-keys -t chat C-c
+  check "Ctrl-C stops a command" wait_for 'the command is stopped, and the model is told'
+  check "the model hears of it" wait_for 'As you wish\.'
+  type_line 'Hi'
+  check "and the program goes on" wait_for 'Hello to you\.'
+  type_line '/exit'
+  check "exit behind a stopped command" wait_for 'ended with 0'
+  rm -f "$work/folder/pid.txt"
+fi
 calls "scripted model" 'read the file' 'read_file +note.txt' 'The harbour is blue' 'run it'
 if [[ -f "$demo" ]]; then
   model=$demo

@@ -109,27 +109,36 @@ Script ChatScript() {
       "{%- if add_generation_prompt -%}"
       "{%- set last = messages[-1] -%}"
       "{%- if enable_thinking %}<think>"
+      "{%- elif last.role == 'tool' and 'the user stopped' in last.content %}<|stopped|>"
       "{%- elif last.role == 'tool' %}<|done|>"
       "{%- elif 'ponder' in last.content %}<think>"
       "{%- elif 'file' in last.content %}<|read|>"
       "{%- elif 'run' in last.content %}<|run|>"
+      "{%- elif 'wait' in last.content %}<|wait|>"
       "{%- elif 'sing' in last.content %}<|sing|>"
       "{%- else %}<|hello|>{% endif -%}"
       "{%- endif -%}";
   script.other_template = "<|sing|>";
-  script.cues = {"<|done|>", "<|read|>", "<|run|>", "<|sing|>", "<|hello|>"};
+  script.cues = {"<|done|>", "<|stopped|>", "<|read|>", "<|run|>",
+                 "<|wait|>", "<|sing|>",    "<|hello|>"};
   const auto call = [](const std::string& tool, const std::string& key, const std::string& value) {
     return "<tool_call>\n<function=" + tool + ">\n<parameter=" + key + ">\n" + value +
            "\n</parameter>\n</function>\n</tool_call>";
   };
   const std::string read = call("read_file", "path", "note.txt");
   const std::string run = call("run_command", "command", "echo here; touch ../outside.txt");
+  const std::string wait =
+      call("run_command", "command", "echo $$ > pid.txt; echo begun; sleep 600") + "\n" + read;
   script.steps = {{"<|hello|>", "Hello to you."},
                   {"Hello to you.", kEndOfAnswer},
                   {"<|read|>", read},
                   {read, kEndOfAnswer},
                   {"<|run|>", run},
                   {run, kEndOfAnswer},
+                  {"<|wait|>", wait},
+                  {wait, kEndOfAnswer},
+                  {"<|stopped|>", "As you wish."},
+                  {"As you wish.", kEndOfAnswer},
                   {"<|done|>", "Done."},
                   {"Done.", kEndOfAnswer},
                   {"<|sing|>", "la "},
@@ -138,6 +147,33 @@ Script ChatScript() {
                   {"hm ", "hm "},
                   {"\n", "Because."},
                   {"Because.", kEndOfAnswer}};
+  return script;
+}
+
+Script HarmonyScript() {
+  Script script;
+  script.chat_template =
+      "{%- for tool in tools or [] %}{{ tool | tojson }}\n{% endfor -%}"
+      "{%- for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor -%}"
+      "{%- if add_generation_prompt %}{{ '<|start|>assistant' }}"
+      "{%- if messages[-1].role == 'tool' %}<|done|>"
+      "{%- elif 'file' in messages[-1].content %}<|read|>{% endif -%}"
+      "{%- endif -%}{#- <|channel|> -#}";
+  script.cues = {"<|done|>", "<|read|>"};
+  const std::string read =
+      "<|channel|>commentary to=functions.read_file <|constrain|>json<|message|>"
+      "{\"path\": \"note.txt\"}<|call|>";
+  const std::string final = "<|channel|>final<|message|>";
+  const std::string analysis = "<|channel|>analysis<|message|>";
+  script.steps = {{"<|start|>assistant", analysis},
+                  {analysis, "hm "},
+                  {"hm ", "hm "},
+                  {final, "Because."},
+                  {"Because.", kEndOfAnswer},
+                  {"<|read|>", read},
+                  {read, kEndOfAnswer},
+                  {"<|done|>", final + "Done."},
+                  {final + "Done.", kEndOfAnswer}};
   return script;
 }
 

@@ -27,9 +27,14 @@ inline constexpr const char* kEndOfAnswer = "<|im_end|>";
 void WriteScriptedModel(const std::string& path, const Script& script);
 
 /// A script for `larder chat`: "file" in the last message makes it read note.txt, "run" runs
-/// `echo here; touch ../outside.txt`, "sing" goes on for ever, anything else is greeted; a tool's
-/// result is answered with "Done."; thoughts never end by themselves, and "ponder" begins one even
-/// when thinking is off.
+/// `echo here; touch ../outside.txt`, "wait" runs a command that writes pid.txt and sleeps, and
+/// then reads note.txt, "sing" goes on for ever, anything else is greeted; a tool's result is
+/// answered with "Done.", that the user stopped one with "As you wish."; thoughts never end by
+/// themselves, and "ponder" begins one even when thinking is off.
 Script ChatScript();
+
+/// The same in harmony: it thinks for ever, and says "Because." where its thought is closed; "file"
+/// makes it read note.txt, which it answers with "Done.".
+Script HarmonyScript();
 
 }  // namespace larder
