@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -208,16 +209,60 @@ TEST(Chat, WhatIsWrongIsSaidAndTheChatGoesOn) {
   }
 }
 
+TEST(Chat, ASavedChatGoesThroughLinksAndIsItsOwnersAlone) {
+  const std::string file = TemporaryPath("saved.json");
+  const std::string link = TemporaryPath("link.json");
+  const std::string pipe = TemporaryPath("pipe");
+  std::filesystem::create_symlink(file, link);
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  const Outcome dangling = Chat("/save " + link + "\n");
+  EXPECT_THAT(dangling.err, HasSubstr("is a link that leads nowhere"));
+  EXPECT_THAT(Chat("hi\n/save " + file + "\n").err, HasSubstr("saved 2 messages"));
+  using std::filesystem::perms;
+  EXPECT_EQ(std::filesystem::status(file).permissions(), perms::owner_read | perms::owner_write);
+  std::filesystem::permissions(file, perms::owner_read | perms::owner_write | perms::group_read);
+  const Outcome saved = Chat("hi\nho\n/save " + link + "\n/save " + pipe + "\n/save /\n");
+  EXPECT_THAT(saved.err, HasSubstr("saved 4 messages"));
+  EXPECT_THAT(saved.err, HasSubstr(pipe + " is no file to write to"));
+  EXPECT_THAT(saved.err, HasSubstr("/ is no file to write to"));
+  EXPECT_TRUE(std::filesystem::is_symlink(link));
+  EXPECT_TRUE(std::filesystem::is_fifo(pipe));
+  EXPECT_THAT(Read(file), HasSubstr("\"ho\""));
+  EXPECT_EQ(std::filesystem::status(file).permissions(),
+            perms::owner_read | perms::owner_write | perms::group_read);
+  for (const std::string& path : {file, link, pipe}) std::filesystem::remove(path);
+}
+
+// Each answer has a seed of its own, which does not depend on how the chat came to be.
+TEST(Chat, ALoadedChatDrawsAsOneThatWentOn) {
+  const std::string file = TemporaryPath("drawn.json");
+  const std::string draw = "--temp 3 --top-k 0 --top-p 1 --logit-bias 40=-inf";
+  const Outcome whole = Chat("hi\n/save " + file + "\nho\n", draw);
+  const Outcome later = Chat("ho\n", draw + " --load '" + file + "'");
+  ASSERT_GE(whole.out.size(), later.out.size());
+  EXPECT_FALSE(later.out.empty());
+  EXPECT_THAT(whole.out, EndsWith(later.out));
+  std::filesystem::remove(file);
+}
+
+TEST(Chat, AnAnswerThatCannotBeGivenAgainStays) {
+  const Outcome outcome =
+      Chat("hi\n/set max 1\n/system " + std::string(300, 'x') + "\n/regen\n/system\n/undo\n",
+           "--ctx 96");
+  EXPECT_THAT(outcome.err, HasSubstr("the answer before it stays"));
+  EXPECT_THAT(outcome.err, HasSubstr("taken back; 0 messages are left"));
+}
+
 TEST(Chat, AConversationLongerThanTheContextIsRefusedWithAdvice) {
   const Outcome outcome = Chat("hi\n" + std::string(300, 'x') + "\nok\n", "--ctx 96");
-  EXPECT_EQ(outcome.exit_status, 0) << outcome.err;
+  EXPECT_EQ(outcome.exit_status, 1) << "a script hears of it";
   EXPECT_THAT(outcome.err, HasSubstr("the context holds 96: take back turns with /undo"));
   EXPECT_EQ(outcome.out, Chat("hi\nok\n", "--ctx 96").out) << "the message is taken back";
 }
 
 TEST(Chat, WhatIsNoUtf8IsRefusedInOneSentence) {
   const Outcome outcome = Chat("caf\xff\nHello\n");
-  EXPECT_EQ(outcome.exit_status, 0) << outcome.err;
+  EXPECT_EQ(outcome.exit_status, 1) << "a script hears of it";
   EXPECT_THAT(outcome.err,
               HasSubstr("larder: this message is no text in UTF-8 (byte 4 is 0xff); convert it"));
   EXPECT_EQ(outcome.out, Chat("Hello\n").out);
@@ -312,7 +357,12 @@ TEST_F(ScriptedChat, ACallIsAskedForRunAndAnswered) {
   EXPECT_THAT(unasked.err, HasSubstr("The harbour is blue."));
   const Outcome always = Talk("read the file\na\nread the file\nHi\n", "--tools");
   EXPECT_EQ(always.out, "Done.\nDone.\nHello to you.\n");
-  // The end of input is no permission.
+  // The end of input is no permission, nor is another word that begins like one.
+  const Outcome other = Talk("read the file\nabort\nread the file\nyou may not\n", "--tools");
+  EXPECT_THAT(other.err, testing::Not(HasSubstr("harbour")));
+  EXPECT_THAT(other.err, HasSubstr("that is neither y, n nor a: it is not run"));
+  EXPECT_THAT(Talk("read the file\n Yes\n", "--tools").err, testing::Not(HasSubstr("harbour")));
+  EXPECT_THAT(Talk("read the file\nYES\n", "--tools").err, HasSubstr("harbour"));
   EXPECT_THAT(Talk("read the file\n", "--tools").err, testing::Not(HasSubstr("harbour")));
   const Outcome without = Talk("read the file\n");
   EXPECT_THAT(without.out, HasSubstr("<function=read_file>")) << "without tools it is text";

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cctype>
 #include <utility>
 
 #include "cli/command.h"
@@ -66,7 +68,7 @@ Result<int> Chat::Run() {
   for (;;) {
     bool ended = false;
     const std::optional<std::string> message = ReadMessage(&ended);
-    if (ended) return kExitSuccess;
+    if (ended) return was_refused_ && !reader_->on_terminal() ? kExitFailure : kExitSuccess;
     if (interrupt_.requested()) {
       if (!interrupt_.only_ctrl_c()) return InterruptExitStatus();
       interrupt_.Forget();
@@ -77,6 +79,7 @@ Result<int> Chat::Run() {
     const Status valid = CheckUtf8(*message, "this message");
     if (!valid.ok()) {
       screen_.Note("larder: " + valid.message());
+      was_refused_ = true;
       continue;
     }
     reader_->Remember(*message);
@@ -139,10 +142,7 @@ bool Chat::ReadBlock(std::string* text) {
 // Answers, and runs what the model calls, until it calls nothing more.
 Status Chat::Reply() {
   for (int round = 0; round < kMaxRounds; ++round) {
-    const std::uint64_t seed = settings_.sampler.seed;
-    settings_.sampler.seed = seed + n_answers_++;
     const Result<Answer> answer = AskModel();
-    settings_.sampler.seed = seed;
     if (!answer.ok()) {
       DropLastQuestion();
       if (answer.status().code() == StatusCode::kCancelled) {
@@ -151,6 +151,7 @@ Status Chat::Reply() {
       }
       if (answer.status().code() != StatusCode::kInvalidArgument) return answer.status();
       screen_.Note("larder: " + answer.status().message());
+      was_refused_ = true;
       return Status::Ok();
     }
     last_ = *answer;
@@ -173,6 +174,12 @@ Status Chat::Reply() {
 Result<Answer> Chat::AskModel() {
   AnswerOptions options;
   options.sampler = settings_.sampler;
+  // A seed of its own for each answer, the same for a chat that was saved and loaded.
+  const std::vector<Message>& messages = conversation_->messages();
+  const auto n_answers =
+      std::count_if(messages.begin(), messages.end(),
+                    [](const Message& message) { return message.role == Role::kAssistant; });
+  options.sampler.seed += static_cast<std::uint64_t>(n_answers) + n_other_answers_;
   options.max_tokens = settings_.max_tokens;
   options.think = settings_.think;
   options.with_tools = settings_.use_tools;
@@ -246,11 +253,20 @@ Status Chat::RunCalls(const std::vector<ToolCall>& calls, bool* stopped) {
 bool Chat::Allowed(const ToolCall& call) {
   screen_.Note("call: " + WithoutControls(tools_.Describe(call)));
   if (!settings_.ask_before_calls) return true;
-  std::string word;
-  const LineReader::Outcome outcome = reader_->Read("run it? y(es), n(o), a(lways): ", &word);
-  if (outcome != LineReader::Outcome::kLine || word.empty()) return false;
-  if (word[0] == 'a' || word[0] == 'A') settings_.ask_before_calls = false;
-  return word[0] == 'y' || word[0] == 'Y' || word[0] == 'a' || word[0] == 'A';
+  reader_->ForgetTyped();
+  for (;;) {
+    std::string word;
+    const LineReader::Outcome outcome = reader_->Read("run it? y(es), n(o), a(lways): ", &word);
+    if (outcome != LineReader::Outcome::kLine || word.empty()) return false;
+    for (char& c : word) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    if (word == "a" || word == "always") settings_.ask_before_calls = false;
+    if (word == "y" || word == "yes" || word == "a" || word == "always") return true;
+    if (word == "n" || word == "no") return false;
+    // Without a terminal the next line is rather a message than a second answer.
+    screen_.Note("that is neither y, n nor a" +
+                 std::string(reader_->on_terminal() ? "" : ": it is not run"));
+    if (!reader_->on_terminal()) return false;
+  }
 }
 
 void Chat::ShowFigures(const Answer& answer) {

@@ -76,7 +76,8 @@ class Chat {
   std::unique_ptr<LineReader> reader_;
   bool quoted_ = false;   // the last message came in quotes, so it is none of our commands
   std::string attached_;  // files to be put before the next message
-  std::uint64_t n_answers_ = 0;
+  std::uint64_t n_other_answers_ = 0;  // by /regen
+  bool was_refused_ = false;           // a message had no answer
   std::optional<Answer> last_;
 };
 

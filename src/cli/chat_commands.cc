@@ -1,16 +1,16 @@
 // What begins with a slash.
 #include <fmt/format.h>
 
-#include <cerrno>
-#include <cstdio>
+#include <algorithm>
 #include <cstdlib>
-#include <cstring>
+#include <iterator>
 #include <utility>
 
 #include "base/memory.h"
 #include "base/size.h"
 #include "cli/chat.h"
 #include "cli/suggest.h"
+#include "cli/text_file.h"
 #include "cli/token_list.h"
 #include "text/message_json.h"
 
@@ -28,16 +28,33 @@ constexpr const char* kHelp =
     "/load FILE         go on with a saved chat\n"
     "/read FILE         put a file before the next message\n"
     "/stats             figures of the last answer\n"
-    "/set [KEY VALUE]   temp, top-k, top-p, min-p, seed, max, think, tools, ask; alone: show them\n"
+    "/set [KEY VALUE]   temp, top-k, top-p, min-p, repeat-penalty, presence-penalty,\n"
+    "                   frequency-penalty, seed, max, think, tools, ask; alone: show them\n"
     "/exit              end (also Ctrl-D)\n"
     "A line that ends with \\ goes on; \"\"\" begins and ends a message of several lines.";
 
 constexpr std::uint64_t kMaxFileBytes = 16 << 20;
 
+constexpr std::pair<const char*, double SamplerParams::*> kNumbers[] = {
+    {"temp", &SamplerParams::temperature},
+    {"top-p", &SamplerParams::top_p},
+    {"min-p", &SamplerParams::min_p},
+    {"repeat-penalty", &SamplerParams::repeat_penalty},
+    {"presence-penalty", &SamplerParams::presence_penalty},
+    {"frequency-penalty", &SamplerParams::frequency_penalty},
+};
+
 std::string Trimmed(const std::string& text) {
   const std::size_t begin = text.find_first_not_of(" \t\r\n");
   if (begin == std::string::npos) return "";
   return text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
+}
+
+// "~/x" as a shell means it.
+std::string WithHome(const std::string& path) {
+  const char* home = std::getenv("HOME");
+  if (home == nullptr || path.compare(0, 2, "~/") != 0) return path;
+  return home + path.substr(1);
 }
 
 Result<double> ParseNumber(const std::string& text) {
@@ -115,8 +132,14 @@ Result<Chat::Next> Chat::Regenerate() {
     screen_.Note("there is no message to answer yet");
     return Next::kGoOn;
   }
+  const std::vector<Message> before = messages;
   messages.resize(n_kept);
+  ++n_other_answers_;
   LARDER_RETURN_IF_ERROR(Reply());
+  if (messages.size() <= n_kept) {
+    messages = before;
+    screen_.Note("the answer before it stays");
+  }
   return Next::kGoOn;
 }
 
@@ -137,24 +160,16 @@ Chat::Next Chat::Save(const std::string& path) {
     screen_.Note("/save needs a file's name");
     return Next::kGoOn;
   }
-  // Beside it first, so that a full disk spoils no older one.
-  const std::string beside = path + ".new";
-  std::FILE* file = std::fopen(beside.c_str(), "wbe");
-  const std::string text = ConversationToJson(conversation_->messages());
-  const bool written =
-      file != nullptr && std::fwrite(text.data(), 1, text.size(), file) == text.size();
-  const bool closed = file != nullptr && std::fclose(file) == 0;
-  if (!written || !closed || std::rename(beside.c_str(), path.c_str()) != 0) {
-    screen_.Note(fmt::format("larder: cannot write {}: {}", path, std::strerror(errno)));
-    if (file != nullptr) std::remove(beside.c_str());
-  } else {
-    screen_.Note(fmt::format("saved {} messages", conversation_->messages().size()));
-  }
+  const Status saved =
+      ReplaceTextFile(WithHome(path), ConversationToJson(conversation_->messages()));
+  screen_.Note(saved.ok() ? fmt::format("saved {} messages", conversation_->messages().size())
+                          : "larder: " + saved.message());
   return Next::kGoOn;
 }
 
 Chat::Next Chat::LoadCommand(const std::string& path) {
-  const Status loaded = path.empty() ? InvalidArgument("/load needs a file's name") : Load(path);
+  const Status loaded =
+      path.empty() ? InvalidArgument("/load needs a file's name") : Load(WithHome(path));
   screen_.Note(loaded.ok() ? fmt::format("{} messages", conversation_->messages().size())
                            : "larder: " + loaded.message());
   return Next::kGoOn;
@@ -163,7 +178,7 @@ Chat::Next Chat::LoadCommand(const std::string& path) {
 Chat::Next Chat::ReadFile(const std::string& path) {
   Result<std::string> text = path.empty()
                                  ? Result<std::string>(InvalidArgument("/read needs a file's name"))
-                                 : ReadRegularFile(path, kMaxFileBytes);
+                                 : ReadRegularFile(WithHome(path), kMaxFileBytes);
   if (text.ok()) {
     const Status valid = CheckUtf8(*text, path);
     if (!valid.ok()) text = valid;
@@ -202,10 +217,12 @@ Chat::Next Chat::Stats() {
 void Chat::ShowSettings() {
   const SamplerParams& sampler = settings_.sampler;
   screen_.Note(
-      fmt::format("temp {:g}, top-k {}, top-p {:g}, min-p {:g}, seed {}, max {}, think {}, "
+      fmt::format("temp {:g}, top-k {}, top-p {:g}, min-p {:g}, repeat-penalty {:g}, "
+                  "presence-penalty {:g}, frequency-penalty {:g}, seed {}, max {}, think {}, "
                   "tools {}, ask {}",
-                  sampler.temperature, sampler.top_k, sampler.top_p, sampler.min_p, sampler.seed,
-                  settings_.max_tokens, DescribeThink(settings_.think),
+                  sampler.temperature, sampler.top_k, sampler.top_p, sampler.min_p,
+                  sampler.repeat_penalty, sampler.presence_penalty, sampler.frequency_penalty,
+                  sampler.seed, settings_.max_tokens, DescribeThink(settings_.think),
                   settings_.use_tools && !tools_.definitions().empty() ? "on" : "off",
                   settings_.ask_before_calls ? "on" : "off"));
 }
@@ -213,7 +230,8 @@ void Chat::ShowSettings() {
 Chat::Next Chat::Set(const std::string& words) {
   const std::size_t space = words.find_first_of(" \t=");
   if (!words.empty()) {
-    const std::string value = space == std::string::npos ? "" : Trimmed(words.substr(space + 1));
+    std::string value = space == std::string::npos ? "" : Trimmed(words.substr(space));
+    if (!value.empty() && value[0] == '=') value = Trimmed(value.substr(1));
     const Status put = PutSetting(words.substr(0, space), value);
     if (!put.ok()) {
       screen_.Note("larder: " + put.message());
@@ -226,19 +244,17 @@ Chat::Next Chat::Set(const std::string& words) {
 
 Status Chat::PutSetting(const std::string& key, const std::string& value) {
   ChatSettings changed = settings_;
-  if (key == "temp") {
-    LARDER_ASSIGN_OR_RETURN(changed.sampler.temperature, ParseNumber(value));
-  } else if (key == "top-p") {
-    LARDER_ASSIGN_OR_RETURN(changed.sampler.top_p, ParseNumber(value));
-  } else if (key == "min-p") {
-    LARDER_ASSIGN_OR_RETURN(changed.sampler.min_p, ParseNumber(value));
+  const auto number = std::find_if(std::begin(kNumbers), std::end(kNumbers),
+                                   [&key](const auto& known) { return key == known.first; });
+  if (number != std::end(kNumbers)) {
+    LARDER_ASSIGN_OR_RETURN(changed.sampler.*(number->second), ParseNumber(value));
   } else if (key == "top-k") {
     LARDER_ASSIGN_OR_RETURN(const std::int64_t top_k, ParseWhole(value, 0));
     changed.sampler.top_k = static_cast<int>(std::min<std::int64_t>(top_k, 1 << 30));
   } else if (key == "seed") {
     LARDER_ASSIGN_OR_RETURN(const std::int64_t seed, ParseWhole(value, 0));
     changed.sampler.seed = static_cast<std::uint64_t>(seed);
-    n_answers_ = 0;
+    n_other_answers_ = 0;
   } else if (key == "max") {
     LARDER_ASSIGN_OR_RETURN(changed.max_tokens, ParseWhole(value, 1));
   } else if (key == "think") {
@@ -252,8 +268,8 @@ Status Chat::PutSetting(const std::string& key, const std::string& value) {
     LARDER_ASSIGN_OR_RETURN(changed.ask_before_calls, ParseOnOff(value));
   } else {
     return InvalidArgument(
-        "there is no setting '{}'; there are temp, top-k, top-p, min-p, seed, max, think, tools "
-        "and ask",
+        "there is no setting '{}'; there are temp, top-k, top-p, min-p, repeat-penalty, "
+        "presence-penalty, frequency-penalty, seed, max, think, tools and ask",
         key);
   }
   LARDER_RETURN_IF_ERROR(CheckSamplerParams(changed.sampler));

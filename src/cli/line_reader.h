@@ -20,6 +20,8 @@ class LineReader {
   virtual bool on_terminal() const = 0;
   /// More has been typed or pasted already.
   virtual bool more_waits() const { return false; }
+  /// What was typed before a question was seen is no answer to it.
+  virtual void ForgetTyped() {}
 };
 
 /// Reads file descriptor 0. `interrupted` is asked while waiting: a Ctrl-C ends the line, and its

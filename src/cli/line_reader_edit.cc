@@ -4,6 +4,7 @@
 #include <histedit.h>
 #include <locale.h>
 #include <poll.h>
+#include <termios.h>
 #include <unistd.h>
 #include <wchar.h>
 
@@ -92,6 +93,8 @@ class EditReader final : public LineReader {
     pollfd waited = {.fd = STDIN_FILENO, .events = POLLIN, .revents = 0};
     return poll(&waited, 1, 30) > 0;
   }
+
+  void ForgetTyped() override { tcflush(STDIN_FILENO, TCIFLUSH); }
 
  private:
   static EditReader* Of(EditLine* edit) {

@@ -43,6 +43,12 @@ std::string TextArgument(const ToolCall& call, const char* key, bool* found) {
   return value->get<std::string>();
 }
 
+// The one argument that a tool reads. What is shown before a call is allowed must be what it uses.
+const char* ParameterOf(const std::string& tool) {
+  if (tool == "read_file" || tool == "list_folder") return "path";
+  return tool == "run_command" ? "command" : "input";
+}
+
 // What a terminal would obey or not show, among it what turns the direction of writing.
 bool IsHidden(std::uint32_t c) {
   return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0xad || c == 0x61c ||
@@ -169,7 +175,8 @@ std::vector<std::string> ToolBox::Confined(const std::string& command) const {
                            "/etc/ld.so.cache", "/etc/passwd", "/etc/group", "/etc/localtime"}) {
     add({"--ro-bind-try", part, part});
   }
-  add({"--proc", "/proc", "--dev", "/dev", "--bind", folder_, folder_, "--remount-ro", "/"});
+  add({"--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"});
+  add({"--bind", folder_, folder_, "--remount-ro", "/"});
   add({"--setenv", "PATH", "/usr/local/bin:/usr/bin:/bin", "--setenv", "HOME", folder_});
   add({"--setenv", "TMPDIR", folder_, "--setenv", "LANG", "C.UTF-8", "--chdir", folder_});
   add({"/bin/sh", "-c", command});
@@ -177,13 +184,9 @@ std::vector<std::string> ToolBox::Confined(const std::string& command) const {
 }
 
 std::string ToolBox::Describe(const ToolCall& call) const {
-  std::string text;
-  for (const char* key : {"path", "command", "input"}) {
-    bool found = false;
-    const std::string value = TextArgument(call, key, &found);
-    if (found && text.empty()) text = value;
-  }
-  if (text.empty()) text = call.arguments_json;
+  bool found = false;
+  std::string text = TextArgument(call, ParameterOf(call.name), &found);
+  if (!found) text = call.arguments_json;
   for (const UserTool& tool : user_tools_) {
     if (tool.name == call.name) text = tool.command + " < " + text;
   }
@@ -195,16 +198,14 @@ std::string ToolBox::Run(const ToolCall& call, const std::function<bool()>& canc
       std::any_of(definitions_.begin(), definitions_.end(),
                   [&call](const ToolDefinition& tool) { return tool.name == call.name; });
   if (!offered) return Error("there is no tool " + call.name);
-  const bool is_file = call.name == "read_file" || call.name == "list_folder";
-  const bool is_command = call.name == "run_command";
-  const char* key = is_file ? "path" : is_command ? "command" : "input";
+  const char* key = ParameterOf(call.name);
   bool found = false;
   const std::string value = TextArgument(call, key, &found);
   if (!found) return Error(call.name + " needs a text '" + key + "'");
   if (value.find('\0') != std::string::npos) return Error("the text has a zero byte");
   if (call.name == "read_file" && options_.builtin) return ReadFile(value);
   if (call.name == "list_folder" && options_.builtin) return ListFolder(value);
-  if (is_command && options_.builtin) return RunCommand(value, "", cancelled);
+  if (call.name == "run_command" && options_.builtin) return RunCommand(value, "", cancelled);
   for (const UserTool& tool : user_tools_) {
     if (tool.name == call.name) return RunCommand(tool.command, value, cancelled);
   }

@@ -67,6 +67,19 @@ TEST_F(ToolBoxTest, FilesInsideTheFolderOnly) {
   EXPECT_THAT(Call(box, "nothing", "path", "x"), HasSubstr("there is no tool nothing"));
 }
 
+// What is shown is what the tool will read, whatever else the call holds.
+TEST_F(ToolBoxTest, WhatIsShownIsWhatRuns) {
+  const ToolBox box = Box({.unconfined = true, .commands = {"mine=cat"}});
+  const auto shown = [&](const std::string& name, const OrderedJson& arguments) {
+    return box.Describe({"", name, JsonText(arguments)});
+  };
+  EXPECT_EQ(shown("run_command", {{"path", "a.txt"}, {"command", "rm -rf ."}}),
+            "run_command  rm -rf .");
+  EXPECT_EQ(shown("read_file", {{"command", "ls"}, {"path", "a.txt"}}), "read_file  a.txt");
+  EXPECT_EQ(shown("mine", {{"path", "a.txt"}, {"input", "x"}}), "mine  cat < x");
+  EXPECT_EQ(shown("run_command", {{"path", "a.txt"}}), R"(run_command  {"path":"a.txt"})");
+}
+
 TEST_F(ToolBoxTest, CommandsSeeOneFolderAndNoNetwork) {
   const ToolBox box = Box({});
   if (!box.warning().empty()) GTEST_SKIP() << box.warning();
@@ -79,10 +92,12 @@ TEST_F(ToolBoxTest, CommandsSeeOneFolderAndNoNetwork) {
   EXPECT_TRUE(std::filesystem::exists(folder_ + "/sub/new"));
   for (const char* command :
        {"touch ../x", "touch /x", "touch /usr/x", "touch /tmp/x", "cat ../secret.txt", "cat link",
-        "cat /etc/shadow", "touch /dev/shm/../../x", "mount -o remount,rw / /"}) {
+        "cat /etc/shadow", "touch /dev/shm/../../x", "touch /dev/shm/x", "touch /dev/x",
+        "mount -o remount,rw / /"}) {
     EXPECT_THAT(run(command), HasSubstr("exit_status")) << command;
   }
   EXPECT_FALSE(std::filesystem::exists(root_ + "/x"));
+  EXPECT_EQ(run("echo lost >/dev/null; head -c 2 /dev/zero | wc -c"), R"({"output":"2\\n"})");
   // No interface but the loopback, nothing of our environment.
   EXPECT_THAT(run("cat /proc/net/dev | grep -c :"), HasSubstr("\"1\\n\""));
   setenv("LARDER_TEST_SECRET", "hidden", 1);

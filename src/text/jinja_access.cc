@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <limits>
+#include <set>
+#include <string_view>
 
 #include "text/jinja_interpreter.h"
 #include "text/python_text.h"
@@ -12,6 +14,65 @@ namespace {
 
 bool IsDunder(std::string_view name) {
   return name.size() > 4 && name.substr(0, 2) == "__" && name.substr(name.size() - 2) == "__";
+}
+
+// The names of that kind that jinja2's own undefined values have.
+bool IsDunderOfUndefined(std::string_view name) {
+  static const std::set<std::string_view> kNames = {"__add__",
+                                                    "__aiter__",
+                                                    "__bool__",
+                                                    "__call__",
+                                                    "__class__",
+                                                    "__complex__",
+                                                    "__delattr__",
+                                                    "__dir__",
+                                                    "__div__",
+                                                    "__doc__",
+                                                    "__eq__",
+                                                    "__float__",
+                                                    "__floordiv__",
+                                                    "__format__",
+                                                    "__ge__",
+                                                    "__getattr__",
+                                                    "__getattribute__",
+                                                    "__getitem__",
+                                                    "__getstate__",
+                                                    "__gt__",
+                                                    "__hash__",
+                                                    "__init__",
+                                                    "__init_subclass__",
+                                                    "__int__",
+                                                    "__iter__",
+                                                    "__le__",
+                                                    "__len__",
+                                                    "__lt__",
+                                                    "__mod__",
+                                                    "__module__",
+                                                    "__mul__",
+                                                    "__ne__",
+                                                    "__neg__",
+                                                    "__new__",
+                                                    "__pos__",
+                                                    "__pow__",
+                                                    "__radd__",
+                                                    "__rdiv__",
+                                                    "__reduce__",
+                                                    "__reduce_ex__",
+                                                    "__repr__",
+                                                    "__rfloordiv__",
+                                                    "__rmod__",
+                                                    "__rmul__",
+                                                    "__rpow__",
+                                                    "__rsub__",
+                                                    "__rtruediv__",
+                                                    "__setattr__",
+                                                    "__sizeof__",
+                                                    "__slots__",
+                                                    "__str__",
+                                                    "__sub__",
+                                                    "__subclasshook__",
+                                                    "__truediv__"};
+  return kNames.count(name) > 0;
 }
 
 Value NumberAttribute(const Value& value, std::string_view name) {
@@ -181,7 +242,7 @@ Value SliceString(Meter& meter, const String& string, const SliceBounds& bounds)
 Value Interpreter::GetAttribute(const Value& value, std::string_view name, bool or_item) {
   bool unsafe = false;
   if (value.is(Kind::kUndefined)) {
-    if (!IsDunder(name)) FailUndefined(value);
+    if (!IsDunderOfUndefined(name)) FailUndefined(value);
     return NoAttribute(meter_, value, name);
   }
   Value attribute = PlainAttribute(meter_, value, name, &unsafe);

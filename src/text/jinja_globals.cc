@@ -136,25 +136,33 @@ Value MakeJoiner(Interpreter& interpreter, Arguments& arguments) {
 Value MakeCycler(Interpreter& interpreter, Arguments& arguments) {
   if (arguments.positional.empty()) Fail(Fault::kRuntime, "at least one item has to be provided");
   const Value items = MakeTuple(interpreter.meter(), arguments.positional);
-  // The cycler's state lives in a namespace of its own.
-  Value space = interpreter.NewNamespace();
-  auto at = std::make_shared<std::size_t>(0);
   Meter& meter = interpreter.meter();
+  // The cycler's state lives in a namespace of its own, shown as `current`. The methods lie in that
+  // namespace, so they must not own it; it outlives any call of them.
+  Value space = interpreter.NewNamespace();
+  Namespace* own = &space.space();
+  auto at = std::make_shared<std::size_t>(0);
+  const auto show = [own, items, at](Interpreter& inner) {
+    own->attributes.Set(inner.meter(), MakeString(inner.meter(), "current"), items.items()[*at]);
+  };
   const auto method = [&](const char* name, Callable::Function run) {
     space.space().attributes.Set(
         meter, MakeString(meter, name),
         Value(Kind::kCallable,
               std::make_shared<Callable>(&meter, "method", "", items.depth(), std::move(run))));
   };
-  method("next", [items, at](Interpreter&, Arguments&) {
+  method("next", [items, at, show](Interpreter& inner, Arguments&) {
     const Value current = items.items()[*at];
     *at = (*at + 1) % items.items().size();
+    show(inner);
     return current;
   });
-  method("reset", [at](Interpreter&, Arguments&) {
+  method("reset", [at, show](Interpreter& inner, Arguments&) {
     *at = 0;
+    show(inner);
     return Value::None();
   });
+  show(interpreter);
   return space;
 }
 

@@ -156,6 +156,13 @@ a {#- x -#} b {#+ y +#} c
 {{ [1,2].append(3) }}
 {% set j = joiner('-') %}{% for i in [1,2,3] %}{{ j() }}{{ i }}{% endfor %}
 {% set c = cycler('a','b') %}{{ c.next() }}{{ c.next() }}{{ c.next() }}{{ c.reset() }}{{ c.next() }}
+{% set c = cycler(1,2) %}{{ c.current }}{{ c.next() }}{{ c.current }}{{ c.next() }}{{ c.reset() }}{{ c.current }}
+{{ ''.__class__.__mro__ }}
+{{ undef.__class__ }}|{{ undef.__class__ is defined }}
+{{ undef.__foo__ }}
+{{ ''.__foo__ }}|{{ ''.__foo__ is defined }}
+{{ ''.__foo__.x }}
+{{ undef.__class__.__mro__ is defined }}
 {{ range(3)|list }}{{ range(1,4)|list }}{{ range(5,0,-2)|list }}{{ range(3) }}{{ range(0,6,2) }}
 {{ range(100001)|length }}
 {{ range(1, 2, 0) }}
