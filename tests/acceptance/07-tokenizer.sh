@@ -77,8 +77,8 @@ fi
 gtest_figures tokenizer_golden_test 'Names/*'
 if [[ -n "${COMPARE:-}" ]]; then
   cmake --build "$BUILD" --target encode_strings >/dev/null
-  sum=$(python3 "$ROOT/tools/golden/compare_tokenizers.py" "$BUILD/tests/encode_strings" -n 1000000 \
-    | tee /dev/stderr | sed -n 's/^mismatches \([0-9]*\) of .*/\1/p')
+  sum=$(python3 "$ROOT/tools/golden/compare_tokenizers.py" "$BUILD/encode_strings" -n 1000000 \
+    | tee -a /dev/stderr | sed -n 's/^mismatches \([0-9]*\) of .*/\1/p') || true
   verdict "random strings of 1,000,000 with other tokens than the libraries'" "$sum" == 0
 fi
 finish

@@ -2,7 +2,7 @@
 
 Vocabularies of 8,000 tokens are trained on the spot; the strings are made of parts that compete, see
 tokenizer_vocabularies.py. Prints one line for each vocabulary and the sum; the exit status is 1 if any ids differ.
-Run: ninja -C build encode_strings; python tools/golden/compare_tokenizers.py build/tests/encode_strings -n 1000000
+Run: ninja -C build encode_strings; python tools/golden/compare_tokenizers.py build/encode_strings -n 1000000
 """
 
 import argparse
