@@ -1,4 +1,4 @@
-// Machine files, model configurations and bench reports: whatever the text, an answer
+// Machine files, model configurations, task files and bench reports: whatever the text, an answer
 // or one sentence.
 #include <cstddef>
 #include <cstdint>
@@ -6,6 +6,7 @@
 #include <string>
 
 #include "cli/bench_compare.h"
+#include "cli/eval_task.h"
 #include "cli/hf_config.h"
 #include "cli/machine_figures.h"
 
@@ -19,6 +20,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   const Result<SynthShape> shape = ParseHfConfig(text);
   if (shape.ok() && shape->n_used > shape->n_experts) std::abort();
+  const auto tasks = ParseEvalTasks(text);
+  if (tasks.ok() && tasks->empty()) std::abort();
   static_cast<void>(ReadBenchRows(text).ok());
   return 0;
 }

@@ -10,12 +10,14 @@
 #include "base/size.h"
 #include "cli/command.h"
 #include "cli/demo_model.h"
+#include "cli/engine_profile.h"
 #include "cli/output.h"
 #include "cli/progress.h"
 
 namespace larder {
 
 void AddEngineFlags(CLI::App* app, EngineFlags* flags) {
+  flags->app = app;
   app->add_option("-m,--model", flags->model,
                   "GGUF file, the first part of a split one; default: "
                   "the demo model")
@@ -90,7 +92,38 @@ void WarnAboveMachine(std::uint64_t budget_bytes) {
 
 }  // namespace
 
-Result<EngineOptions> MakeEngineOptions(const EngineFlags& flags) {
+namespace {
+
+// The flags with what was not given taken from the model's profile.
+Result<EngineFlags> WithProfile(EngineFlags flags) {
+  if (flags.profile == "none" || flags.app == nullptr) return flags;
+  LARDER_ASSIGN_OR_RETURN(const std::string model_path, ResolveModel(flags.model));
+  std::optional<std::uint64_t> budget_bytes;
+  if (!flags.memory.empty()) {
+    const Result<std::uint64_t> parsed = ParseSize(flags.memory);
+    if (parsed.ok()) budget_bytes = *parsed;
+  }
+  const std::optional<EngineProfile> profile = FindProfile(model_path, budget_bytes);
+  if (!profile || profile->settings.Options().empty()) return flags;
+  const auto take = [&flags](const char* option, auto* value, const auto& from) {
+    if (flags.app->count(option) == 0) *value = from;
+  };
+  const TuneSettings& settings = profile->settings;
+  take("--threads", &flags.n_threads, settings.n_threads);
+  take("--io-depth", &flags.io_depth, settings.io_depth);
+  take("--io", &flags.io, settings.io);
+  take("--lookahead", &flags.lookahead, settings.lookahead);
+  take("--pin", &flags.pin, settings.pin);
+  take("--batch", &flags.batch_tokens, settings.batch);
+  PrintTo(stderr, "larder: profile of this model ({}): {}\n", ProfilePath(model_path),
+          settings.Options());
+  return flags;
+}
+
+}  // namespace
+
+Result<EngineOptions> MakeEngineOptions(const EngineFlags& given) {
+  LARDER_ASSIGN_OR_RETURN(const EngineFlags flags, WithProfile(given));
   EngineOptions options;
   LARDER_RETURN_IF_ERROR(CheckAtLeast("--ctx", flags.context_tokens, 0));
   LARDER_RETURN_IF_ERROR(CheckAtLeast("--threads", flags.n_threads, 0));

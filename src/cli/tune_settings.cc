@@ -1,0 +1,137 @@
+// Settings to words and back, and the steps between them.
+#include "cli/tune_settings.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <sstream>
+
+namespace larder {
+
+namespace {
+
+constexpr std::array<int, 6> kDepths = {4, 8, 16, 32, 64, 128};
+constexpr std::array<std::int64_t, 6> kBatches = {64, 128, 256, 512, 1024, 2048};
+
+Result<std::string> OneOf(const nlohmann::json& json, const char* key, const std::string& fallback,
+                          std::initializer_list<const char*> allowed) {
+  const auto found = json.find(key);
+  if (found == json.end()) return fallback;
+  const std::string value = found->is_string() ? found->get<std::string>() : "";
+  for (const char* word : allowed) {
+    if (value == word) return value;
+  }
+  return InvalidArgument("\"{}\" of a profile has no such value", key);
+}
+
+Result<std::int64_t> Whole(const nlohmann::json& json, const char* key, std::int64_t fallback,
+                           std::int64_t least, std::int64_t most) {
+  const auto found = json.find(key);
+  if (found == json.end()) return fallback;
+  const std::int64_t value = found->is_number_integer() ? found->get<std::int64_t>() : -1;
+  if (value >= least && value <= most) return value;
+  return InvalidArgument("\"{}\" of a profile is no whole number from {} to {}", key, least, most);
+}
+
+// The values next to `at` in a sorted list; the middle of the list when `at` is 0.
+template <typename List>
+std::vector<typename List::value_type> Beside(const List& list, typename List::value_type at) {
+  if (at == 0) return {list[list.size() / 2], list[list.size() / 2 - 1]};
+  std::vector<typename List::value_type> beside;
+  const auto above = std::upper_bound(list.begin(), list.end(), at);
+  if (above != list.end()) beside.push_back(*above);
+  const auto below = std::lower_bound(list.begin(), list.end(), at);
+  if (below != list.begin()) beside.push_back(*std::prev(below));
+  return beside;
+}
+
+}  // namespace
+
+std::vector<std::string> TuneSettings::Words() const {
+  std::vector<std::string> words;
+  std::istringstream stream(Options());
+  for (std::string word; stream >> word;) words.push_back(word);
+  return words;
+}
+
+std::string TuneSettings::Options() const {
+  const TuneSettings defaults;
+  std::string text;
+  const auto add = [&text](const char* option, const auto& value, const auto& fallback) {
+    if (value != fallback) text += fmt::format("{}{} {}", text.empty() ? "" : " ", option, value);
+  };
+  add("--threads", n_threads, defaults.n_threads);
+  add("--io-depth", io_depth, defaults.io_depth);
+  add("--io", io, defaults.io);
+  add("--lookahead", lookahead, defaults.lookahead);
+  add("--pin", pin, defaults.pin);
+  add("--batch", batch, defaults.batch);
+  return text;
+}
+
+nlohmann::json ToJson(const TuneSettings& settings) {
+  return {{"threads", settings.n_threads},
+          {"io_depth", settings.io_depth},
+          {"io", settings.io},
+          {"lookahead", settings.lookahead},
+          {"pin", settings.pin},
+          {"batch", settings.batch}};
+}
+
+Result<TuneSettings> TuneSettingsFromJson(const nlohmann::json& json) {
+  if (!json.is_object()) return InvalidArgument("the settings of a profile are no JSON object");
+  TuneSettings settings;
+  LARDER_ASSIGN_OR_RETURN(const std::int64_t n_threads, Whole(json, "threads", 0, 0, 1024));
+  LARDER_ASSIGN_OR_RETURN(const std::int64_t io_depth, Whole(json, "io_depth", 16, 1, 1024));
+  LARDER_ASSIGN_OR_RETURN(settings.batch, Whole(json, "batch", 0, 0, 1 << 20));
+  LARDER_ASSIGN_OR_RETURN(settings.io, OneOf(json, "io", "auto", {"auto", "uring", "threads"}));
+  LARDER_ASSIGN_OR_RETURN(settings.lookahead,
+                          OneOf(json, "lookahead", "auto", {"auto", "on", "off"}));
+  LARDER_ASSIGN_OR_RETURN(settings.pin, OneOf(json, "pin", "auto", {"auto", "none", "cores"}));
+  settings.n_threads = static_cast<int>(n_threads);
+  settings.io_depth = static_cast<int>(io_depth);
+  return settings;
+}
+
+std::vector<TuneProposal> Neighbours(const TuneSettings& best, int n_default_threads, int n_cpus) {
+  std::vector<TuneProposal> proposals;
+  const auto propose = [&](const auto& change, const std::string& why) {
+    TuneProposal proposal{best, why};
+    change(&proposal.settings);
+    if (!(proposal.settings == best)) proposals.push_back(std::move(proposal));
+  };
+  for (const int depth : Beside(kDepths, best.io_depth)) {
+    propose([depth](TuneSettings* s) { s->io_depth = depth; },
+            depth > best.io_depth ? "more reads in flight keep a fast disk busy"
+                                  : "fewer reads in flight finish sooner each");
+  }
+  for (const char* mode : {"off", "on", "auto"}) {
+    propose([mode](TuneSettings* s) { s->lookahead = mode; },
+            std::string(mode) == "off"  ? "a saturated disk has no time for guesses"
+            : std::string(mode) == "on" ? "an idle disk has time for every guess"
+                                        : "guesses as far as they pay");
+  }
+  for (const std::int64_t batch : Beside(kBatches, best.batch)) {
+    propose([batch](TuneSettings* s) { s->batch = batch; },
+            batch > best.batch && best.batch > 0 ? "larger batches read each expert less often"
+                                                 : "smaller batches leave more memory to experts");
+  }
+  const int n_threads = best.n_threads > 0 ? best.n_threads : n_default_threads;
+  if (n_threads > 1) {
+    propose([n_threads](TuneSettings* s) { s->n_threads = n_threads - 1; },
+            "a processor left to the disk and the system");
+  }
+  if (n_threads < n_cpus) {
+    propose([n_threads](TuneSettings* s) { s->n_threads = n_threads + 1; }, "one thread more");
+  }
+  for (const char* pin : {"cores", "none", "auto"}) {
+    propose([pin](TuneSettings* s) { s->pin = pin; }, "where threads run");
+  }
+  for (const char* io : {"threads", "uring", "auto"}) {
+    propose([io](TuneSettings* s) { s->io = io; }, "another way to read");
+  }
+  return proposals;
+}
+
+}  // namespace larder

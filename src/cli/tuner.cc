@@ -1,0 +1,151 @@
+// Trying, keeping, logging.
+#include "cli/tuner.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <sstream>
+
+namespace larder {
+
+namespace {
+
+constexpr std::size_t kColumns = 7;
+
+std::vector<std::string> Columns(const std::string& line) {
+  std::vector<std::string> columns(1);
+  for (const char c : line) {
+    if (c == '\t') {
+      columns.emplace_back();
+    } else {
+      columns.back() += c;
+    }
+  }
+  return columns;
+}
+
+Result<TuneTry> ReadTry(const std::string& line) {
+  const std::vector<std::string> columns = Columns(line);
+  const auto wrong = [&line] {
+    return DataError("the log of experiments has a line that is none: '{}'", line.substr(0, 60));
+  };
+  if (columns.size() != kColumns) return wrong();
+  TuneTry one;
+  const auto read_settings = [](const std::string& text) {
+    return TuneSettingsFromJson(nlohmann::json::parse(text, nullptr, false));
+  };
+  LARDER_ASSIGN_OR_RETURN(one.settings, read_settings(columns[1]));
+  LARDER_ASSIGN_OR_RETURN(one.against, read_settings(columns[2]));
+  one.number = std::atoi(columns[0].c_str());
+  one.ratio = std::atof(columns[3].c_str());
+  one.n_pairs = std::atoi(columns[4].c_str());
+  one.kept = columns[5] == "kept";
+  one.why = columns[6];
+  if (one.number < 1 || !(one.kept || columns[5] == "reverted")) return wrong();
+  return one;
+}
+
+}  // namespace
+
+double GeometricMean(const std::vector<double>& values) {
+  if (values.empty()) return 0;
+  double sum = 0;
+  for (const double value : values) sum += std::log(value);
+  return std::exp(sum / static_cast<double>(values.size()));
+}
+
+std::string TuneTry::Line() const {
+  std::string reason = why;
+  std::replace_if(
+      reason.begin(), reason.end(), [](char c) { return c == '\t' || c == '\n' || c == '\r'; },
+      ' ');
+  return fmt::format("{}\t{}\t{}\t{:.4f}\t{}\t{}\t{}\n", number, ToJson(settings).dump(),
+                     ToJson(against).dump(), ratio, n_pairs, kept ? "kept" : "reverted", reason);
+}
+
+Result<std::vector<TuneTry>> ReadTuneLog(const std::string& text) {
+  std::vector<TuneTry> tries;
+  std::size_t begin = 0;
+  while (true) {
+    const std::size_t end = text.find('\n', begin);
+    if (end == std::string::npos) break;  // nothing, or a line that was cut off
+    const std::string line = text.substr(begin, end - begin);
+    begin = end + 1;
+    if (line.empty() || line + "\n" == kTuneLogHeader) continue;
+    LARDER_ASSIGN_OR_RETURN(TuneTry one, ReadTry(line));
+    tries.push_back(std::move(one));
+  }
+  return tries;
+}
+
+Tuner::Tuner(TunerOptions options, const std::vector<TuneTry>& log)
+    : options_(std::move(options)), log_(log) {
+  for (const TuneTry& one : log_) {
+    if (one.kept) best_ = one.settings;
+  }
+}
+
+// A try against an earlier best may turn out otherwise against the present one.
+bool Tuner::WasTried(const TuneSettings& settings) const {
+  return std::any_of(log_.begin(), log_.end(), [&](const TuneTry& one) {
+    return one.settings == settings && (one.against == best_ || one.settings == best_);
+  });
+}
+
+Result<std::vector<double>> Tuner::Pairs(const TuneSettings& settings, const TuneSettings& against,
+                                         int n_pairs, bool may_stop) {
+  std::vector<double> ratios;
+  for (int i = 0; i < n_pairs; ++i) {
+    // Whoever goes first in one pair goes second in the next.
+    const bool is_first = n_measured_++ % 2 == 0;
+    LARDER_ASSIGN_OR_RETURN(const double first_s, options_.measure(is_first ? settings : against));
+    LARDER_ASSIGN_OR_RETURN(const double second_s, options_.measure(is_first ? against : settings));
+    ratios.push_back(is_first ? second_s / first_s : first_s / second_s);
+    if (may_stop && i == 0 && ratios[0] < options_.hopeless) break;
+  }
+  return ratios;
+}
+
+Status Tuner::Try(const TuneProposal& proposal) {
+  TuneTry one;
+  one.number = n_tries() + 1;
+  one.settings = proposal.settings;
+  one.against = best_;
+  one.why = proposal.why;
+  const Result<std::vector<double>> ratios =
+      Pairs(proposal.settings, best_, options_.n_pairs, true);
+  if (ratios.ok()) {
+    one.ratio = GeometricMean(*ratios);
+    one.n_pairs = static_cast<int>(ratios->size());
+    const double least = *std::min_element(ratios->begin(), ratios->end());
+    one.kept = one.n_pairs == options_.n_pairs && least > 1 && one.ratio > 1 + options_.least_gain;
+    one.why += fmt::format("; pairs {:.3f}", fmt::join(*ratios, " "));
+  } else if (ratios.status().code() == StatusCode::kOutOfMemory ||
+             ratios.status().code() == StatusCode::kInvalidArgument) {
+    one.why += "; does not work: " + ratios.status().message();
+  } else {
+    return ratios.status();
+  }
+  if (one.kept) best_ = one.settings;
+  log_.push_back(one);
+  return options_.on_try ? options_.on_try(one) : Status::Ok();
+}
+
+Status Tuner::Run() {
+  bool has_more = true;
+  while (has_more) {
+    has_more = false;
+    for (const TuneProposal& proposal :
+         Neighbours(best_, options_.n_default_threads, options_.n_cpus)) {
+      if (options_.is_over && options_.is_over()) return Status::Ok();
+      if (WasTried(proposal.settings)) continue;
+      LARDER_RETURN_IF_ERROR(Try(proposal));
+      has_more = true;
+      if (log_.back().kept) break;  // other neighbours now
+    }
+  }
+  return Status::Ok();
+}
+
+}  // namespace larder
