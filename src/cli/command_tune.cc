@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/cpu_topology.h"
 #include "base/size.h"
+#include "cli/bench_runner.h"
 #include "cli/command.h"
 #include "cli/demo_model.h"
 #include "cli/engine_flags.h"
@@ -41,7 +42,7 @@ struct TuneFlags {
   std::int64_t n_answer = 32;
   std::string workload;
   std::string log;
-  int n_pairs = 2;
+  int n_pairs = 3;
   int n_verify = 3;
   bool again = false;
 };
@@ -131,19 +132,9 @@ std::string LastLine(std::string text) {
 // Seconds of one exchange: a prompt, then an answer, by their measured rates.
 Result<double> Measure(const TuneFlags& flags, const TuneSettings& settings,
                        const InterruptScope& interrupt) {
-  std::vector<std::string> words = {"bench",
-                                    "-m",
-                                    flags.model,
-                                    "--profile",
-                                    "none",
-                                    "-r",
-                                    "1",
-                                    "-p",
-                                    fmt::format("{}", flags.n_prompt),
-                                    "-n",
-                                    fmt::format("{}", flags.n_answer),
-                                    "-o",
-                                    "json"};
+  std::vector<std::string> words = {"bench", "-m", flags.model, "--profile", "none"};
+  words.insert(words.end(), {"-r", "1", "-p", fmt::format("{}", flags.n_prompt)});
+  words.insert(words.end(), {"-n", fmt::format("{}", flags.n_answer), "-o", "json"});
   if (!flags.memory.empty()) words.insert(words.end(), {"--memory", flags.memory});
   if (!flags.workload.empty()) words.insert(words.end(), {"--workload", flags.workload});
   for (const std::string& word : settings.Words()) words.push_back(word);
@@ -168,9 +159,14 @@ Result<double> Measure(const TuneFlags& flags, const TuneSettings& settings,
          seconds("decode_tokens_per_second", flags.n_answer);
 }
 
-std::string LogPath(const TuneFlags& flags, const std::string& profile_path) {
+// One log per budget and exchange: figures of another kind are no basis to go on from.
+std::string LogPath(const TuneFlags& flags, std::uint64_t budget_bytes,
+                    const std::string& profile_path) {
   if (!flags.log.empty()) return flags.log;
-  return profile_path.substr(0, profile_path.size() - 5) + ".tsv";
+  const std::string kind = fmt::format("{}|{}|{}|{}", budget_bytes, flags.workload, flags.n_prompt,
+                                       flags.n_answer);
+  return fmt::format("{}-{:08x}.tsv", profile_path.substr(0, profile_path.size() - 5),
+                     Fnv1a(kind.data(), kind.size()) & 0xffffffff);
 }
 
 Result<std::vector<TuneTry>> OpenLog(const TuneFlags& flags, const std::string& path) {
@@ -203,58 +199,63 @@ std::string Named(const TuneSettings& settings) {
   return options.empty() ? "the defaults" : options;
 }
 
-// The best against the defaults once more; what does not hold is not kept.
-Status Verify(const TuneFlags& flags, Tuner* tuner, EngineProfile* profile) {
-  profile->settings = tuner->best();
-  if (profile->settings == TuneSettings()) return Status::Ok();
-  PrintTo(stderr, "larder: {} against the defaults, {} pairs\n", Named(profile->settings),
-          flags.n_verify);
-  LARDER_ASSIGN_OR_RETURN(const std::vector<double> ratios,
-                          tuner->Pairs(profile->settings, TuneSettings(), flags.n_verify, false));
-  profile->gain = GeometricMean(ratios);
-  if (profile->gain < 1) profile->settings = TuneSettings();
-  return Status::Ok();
+TunerOptions MakeTunerOptions(const TuneFlags& flags, const std::string& log_path,
+                              const InterruptScope& interrupt) {
+  TunerOptions options;
+  options.limits.n_default_threads = DefaultThreadCount();
+  options.limits.n_cpus = UsableCpuCount();
+  options.limits.may_batch = !flags.memory.empty() && flags.n_prompt > 0;
+  options.n_pairs = flags.n_pairs;
+  options.measure = [&flags, &interrupt](const TuneSettings& settings) {
+    return Measure(flags, settings, interrupt);
+  };
+  const std::int64_t start_us = NowUs();
+  options.is_over = [&flags, start_us] { return SecondsSince(start_us) > 60 * flags.minutes; };
+  options.on_try = [log_path](const TuneTry& one) {
+    PrintTo(stderr, "larder: {}: {} {:.3f}, {} ({})\n", one.number, Named(one.settings), one.ratio,
+            one.kept ? "kept" : "reverted", one.why);
+    return AppendLine(log_path, one.Line());
+  };
+  return options;
 }
 
 Status Tune(TuneFlags flags) {
   LARDER_ASSIGN_OR_RETURN(flags.model, ResolveModel(flags.model));
   EngineProfile profile;
   if (!flags.memory.empty()) {
-    LARDER_ASSIGN_OR_RETURN(profile.budget_bytes, ParseSize(flags.memory));
+    Result<std::uint64_t> budget_bytes = ParseSize(flags.memory);
+    if (!budget_bytes.ok()) return budget_bytes.status().WithContext("--memory");
+    profile.budget_bytes = *budget_bytes;
   }
   const std::string profile_path = ProfilePath(flags.model);
   if (profile_path.empty()) {
     return InvalidArgument("{} is no file, or there is no folder to keep its profile in (HOME)",
                            flags.model);
   }
-  const std::string log_path = LogPath(flags, profile_path);
+  InterruptScope interrupt;
+  // What no setting could cure is said before experiments begin.
+  LARDER_RETURN_IF_ERROR(Measure(flags, TuneSettings(), interrupt).status());
+  const std::string log_path = LogPath(flags, profile.budget_bytes, profile_path);
   LARDER_ASSIGN_OR_RETURN(const std::vector<TuneTry> log, OpenLog(flags, log_path));
   if (!log.empty()) {
     PrintTo(stderr, "larder: goes on after {} experiments in {}\n", log.size(), log_path);
   }
-  InterruptScope interrupt;
-  const std::int64_t start_us = NowUs();
-  TunerOptions options;
-  options.n_default_threads = DefaultThreadCount();
-  options.n_cpus = UsableCpuCount();
-  options.n_pairs = flags.n_pairs;
-  options.measure = [&](const TuneSettings& settings) {
-    return Measure(flags, settings, interrupt);
-  };
-  options.is_over = [&] { return SecondsSince(start_us) > 60 * flags.minutes; };
-  options.on_try = [&](const TuneTry& one) {
-    PrintTo(stderr, "larder: {}: {} {:.3f}, {} ({})\n", one.number, Named(one.settings), one.ratio,
-            one.kept ? "kept" : "reverted", one.why);
-    return AppendLine(log_path, one.Line());
-  };
-  Tuner tuner(std::move(options), log);
-  // What no setting could cure is said before experiments begin.
-  const Result<double> first = Measure(flags, TuneSettings(), interrupt);
-  LARDER_RETURN_IF_ERROR(first.status());
-  LARDER_RETURN_IF_ERROR(tuner.Run());
-  LARDER_RETURN_IF_ERROR(Verify(flags, &tuner, &profile));
+  Tuner tuner(MakeTunerOptions(flags, log_path, interrupt), log);
+  const Status ran = tuner.Run();
+  if (ran.code() == StatusCode::kCancelled) {
+    PrintTo(stderr, "larder: {} experiments are kept in {}; the same command goes on after them\n",
+            tuner.n_tries(), log_path);
+  }
+  LARDER_RETURN_IF_ERROR(ran);
+  if (!(tuner.best() == TuneSettings())) {
+    PrintTo(stderr, "larder: {} against the defaults, {} pairs\n", Named(tuner.best()),
+            flags.n_verify);
+  }
+  LARDER_ASSIGN_OR_RETURN(const std::vector<double> ratios, tuner.Verify(flags.n_verify));
+  profile.settings = tuner.best();
+  if (!(profile.settings == TuneSettings())) profile.gain = GeometricMean(ratios);
   profile.n_tries = tuner.n_tries();
-  LARDER_RETURN_IF_ERROR(WriteTextFile(profile_path, ToText(profile)));
+  LARDER_RETURN_IF_ERROR(SaveProfile(flags.model, profile));
   return WriteStdout(
       fmt::format("{} experiments, {}\nbest: {}, {:.3f} times the defaults' speed\n"
                   "kept in {}, later runs of this model take it\n",
@@ -284,7 +285,7 @@ int TuneMain(const Arguments& arguments) {
       ->check(WholeNumber(0));
   app.add_option("--workload", flags.workload, "routing like real models': easy, mid or hard")
       ->type_name("NAME");
-  app.add_option("--pairs", flags.n_pairs, "of each experiment, 2 by default")
+  app.add_option("--pairs", flags.n_pairs, "that a change must win to be kept, 3 by default")
       ->type_name("N")
       ->check(WholeNumber(1));
   app.add_option("--verify", flags.n_verify, "pairs of the result against the defaults, 3")

@@ -13,7 +13,7 @@
 namespace larder {
 
 struct EngineFlags {
-  const CLI::App* app = nullptr;  // says which were given
+  const CLI::App* app = nullptr;  // says which options were given; null: all
   std::string model;
   std::string memory;
   std::int64_t context_tokens = 0;
@@ -23,16 +23,20 @@ struct EngineFlags {
   double expert_mass = 1;
   std::string io = "auto";
   int io_depth = 16;
+  std::string reads = "auto";
   std::string throttle;
   std::string lookahead = "auto";
+  std::int64_t lookahead_depth = LookaheadThrottle::kMaxInFlight;
+  double cache_half_life = kHeatHalfLife;
   std::string kv_type = "f16";
   std::string pin = "auto";
   std::string warm_start = "off";  // the command's own default
   std::string profile = "auto";
 };
 
-/// Adds -m --memory --ctx --threads --batch --experts --expert-mass --io --io-depth --io-throttle
-/// --lookahead --kv-type --pin --warm-start --profile. `flags` and `app` outlive each other's use.
+/// Adds -m --memory --ctx --threads --batch --experts --expert-mass --io --io-depth --reads
+/// --io-throttle --lookahead --lookahead-depth --cache-half-life --kv-type --pin --warm-start
+/// --profile. `app` outlives the use of `flags` and its copies.
 void AddEngineFlags(CLI::App* app, EngineFlags* flags);
 
 /// Checks what was given, finds the demo model when no -m was, and takes what was not given from

@@ -7,12 +7,16 @@
 #include <array>
 #include <sstream>
 
+#include "experts/cache_policy.h"
+
 namespace larder {
 
 namespace {
 
 constexpr std::array<int, 6> kDepths = {4, 8, 16, 32, 64, 128};
 constexpr std::array<std::int64_t, 6> kBatches = {64, 128, 256, 512, 1024, 2048};
+constexpr std::array<std::int64_t, 5> kAheadDepths = {4, 8, 12, 24, 48};
+constexpr std::array<double, 6> kHalfLives = {12, 25, 50, 100, 200, 400};
 
 Result<std::string> OneOf(const nlohmann::json& json, const char* key, const std::string& fallback,
                           std::initializer_list<const char*> allowed) {
@@ -62,21 +66,36 @@ std::string TuneSettings::Options() const {
     if (value != fallback) text += fmt::format("{}{} {}", text.empty() ? "" : " ", option, value);
   };
   add("--threads", n_threads, defaults.n_threads);
-  add("--io-depth", io_depth, defaults.io_depth);
-  add("--io", io, defaults.io);
-  add("--lookahead", lookahead, defaults.lookahead);
   add("--pin", pin, defaults.pin);
   add("--batch", batch, defaults.batch);
+  add("--io", io, defaults.io);
+  add("--io-depth", io_depth, defaults.io_depth);
+  add("--reads", reads, defaults.reads);
+  add("--lookahead", lookahead, defaults.lookahead);
+  add("--lookahead-depth", lookahead_depth, defaults.lookahead_depth);
+  add("--cache-half-life", cache_half_life, defaults.cache_half_life);
   return text;
 }
 
 nlohmann::json ToJson(const TuneSettings& settings) {
   return {{"threads", settings.n_threads},
-          {"io_depth", settings.io_depth},
-          {"io", settings.io},
-          {"lookahead", settings.lookahead},
           {"pin", settings.pin},
-          {"batch", settings.batch}};
+          {"batch", settings.batch},
+          {"io", settings.io},
+          {"io_depth", settings.io_depth},
+          {"reads", settings.reads},
+          {"lookahead", settings.lookahead},
+          {"lookahead_depth", settings.lookahead_depth},
+          {"cache_half_life", settings.cache_half_life}};
+}
+
+std::string ChangeFrom(const TuneSettings& settings, const TuneSettings& against) {
+  const nlohmann::json ours = ToJson(settings);
+  const nlohmann::json theirs = ToJson(against);
+  for (const auto& [key, value] : ours.items()) {
+    if (value != theirs[key]) return fmt::format("{}={}", key, value.dump());
+  }
+  return "";
 }
 
 Result<TuneSettings> TuneSettingsFromJson(const nlohmann::json& json) {
@@ -84,52 +103,77 @@ Result<TuneSettings> TuneSettingsFromJson(const nlohmann::json& json) {
   TuneSettings settings;
   LARDER_ASSIGN_OR_RETURN(const std::int64_t n_threads, Whole(json, "threads", 0, 0, 1024));
   LARDER_ASSIGN_OR_RETURN(const std::int64_t io_depth, Whole(json, "io_depth", 16, 1, 1024));
+  LARDER_ASSIGN_OR_RETURN(settings.lookahead_depth, Whole(json, "lookahead_depth", 12, 1, 1024));
   LARDER_ASSIGN_OR_RETURN(settings.batch, Whole(json, "batch", 0, 0, 1 << 20));
   LARDER_ASSIGN_OR_RETURN(settings.io, OneOf(json, "io", "auto", {"auto", "uring", "threads"}));
+  LARDER_ASSIGN_OR_RETURN(settings.reads, OneOf(json, "reads", "auto", {"auto", "direct", "cached"}));
   LARDER_ASSIGN_OR_RETURN(settings.lookahead,
                           OneOf(json, "lookahead", "auto", {"auto", "on", "off"}));
   LARDER_ASSIGN_OR_RETURN(settings.pin, OneOf(json, "pin", "auto", {"auto", "none", "cores"}));
+  if (const auto found = json.find("cache_half_life"); found != json.end()) {
+    settings.cache_half_life = found->is_number() ? found->get<double>() : 0;
+    if (!(settings.cache_half_life >= 1 && settings.cache_half_life <= kLongestHalfLife)) {
+      return InvalidArgument("\"cache_half_life\" of a profile is no number from 1 to {:g}",
+                             kLongestHalfLife);
+    }
+  }
   settings.n_threads = static_cast<int>(n_threads);
   settings.io_depth = static_cast<int>(io_depth);
   return settings;
 }
 
-std::vector<TuneProposal> Neighbours(const TuneSettings& best, int n_default_threads, int n_cpus) {
+std::vector<TuneProposal> Neighbours(const TuneSettings& best, const TuneLimits& limits) {
   std::vector<TuneProposal> proposals;
-  const auto propose = [&](const auto& change, const std::string& why) {
+  const auto propose = [&](auto TuneSettings::*setting, const auto& value, const char* why) {
     TuneProposal proposal{best, why};
-    change(&proposal.settings);
+    proposal.settings.*setting = value;
     if (!(proposal.settings == best)) proposals.push_back(std::move(proposal));
   };
+  const bool guesses = best.lookahead != "off";
   for (const int depth : Beside(kDepths, best.io_depth)) {
-    propose([depth](TuneSettings* s) { s->io_depth = depth; },
+    propose(&TuneSettings::io_depth, depth,
             depth > best.io_depth ? "more reads in flight keep a fast disk busy"
                                   : "fewer reads in flight finish sooner each");
   }
-  for (const char* mode : {"off", "on", "auto"}) {
-    propose([mode](TuneSettings* s) { s->lookahead = mode; },
-            std::string(mode) == "off"  ? "a saturated disk has no time for guesses"
-            : std::string(mode) == "on" ? "an idle disk has time for every guess"
-                                        : "guesses as far as they pay");
+  propose(&TuneSettings::reads, "cached", "free memory keeps what the budget has no slot for");
+  propose(&TuneSettings::lookahead, "off", "a saturated disk has no time for guesses");
+  for (const double half_life : Beside(kHalfLives, best.cache_half_life)) {
+    propose(&TuneSettings::cache_half_life, half_life,
+            half_life > best.cache_half_life ? "routing that drifts slowly rewards a longer memory"
+                                             : "routing that drifts quickly wants a shorter memory");
   }
-  for (const std::int64_t batch : Beside(kBatches, best.batch)) {
-    propose([batch](TuneSettings* s) { s->batch = batch; },
-            batch > best.batch && best.batch > 0 ? "larger batches read each expert less often"
-                                                 : "smaller batches leave more memory to experts");
+  if (guesses) {
+    for (const std::int64_t depth : Beside(kAheadDepths, best.lookahead_depth)) {
+      propose(&TuneSettings::lookahead_depth, depth,
+              depth > best.lookahead_depth ? "more guesses under way while the layer computes"
+                                           : "fewer guesses in the way of what is asked for");
+    }
   }
-  const int n_threads = best.n_threads > 0 ? best.n_threads : n_default_threads;
+  if (limits.may_batch) {
+    for (const std::int64_t batch : Beside(kBatches, best.batch)) {
+      propose(&TuneSettings::batch, batch,
+              best.batch > 0 && batch > best.batch ? "larger batches read each expert less often"
+                                                   : "smaller batches leave more memory to experts");
+    }
+  }
+  const int n_threads = best.n_threads > 0 ? best.n_threads : limits.n_default_threads;
   if (n_threads > 1) {
-    propose([n_threads](TuneSettings* s) { s->n_threads = n_threads - 1; },
+    propose(&TuneSettings::n_threads, n_threads - 1,
             "a processor left to the disk and the system");
   }
-  if (n_threads < n_cpus) {
-    propose([n_threads](TuneSettings* s) { s->n_threads = n_threads + 1; }, "one thread more");
+  if (n_threads < limits.n_cpus) {
+    propose(&TuneSettings::n_threads, n_threads + 1, "one thread more");
   }
   for (const char* pin : {"cores", "none", "auto"}) {
-    propose([pin](TuneSettings* s) { s->pin = pin; }, "where threads run");
+    propose(&TuneSettings::pin, pin, "where threads run");
   }
+  propose(&TuneSettings::lookahead, "on", "an idle disk has time for every guess");
+  propose(&TuneSettings::lookahead, "auto", "guesses as far as they pay");
   for (const char* io : {"threads", "uring", "auto"}) {
-    propose([io](TuneSettings* s) { s->io = io; }, "another way to read");
+    propose(&TuneSettings::io, io, "another way to read");
+  }
+  for (const char* reads : {"direct", "auto"}) {
+    propose(&TuneSettings::reads, reads, "past the page cache, which costs a copy");
   }
   return proposals;
 }

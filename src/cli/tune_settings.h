@@ -12,12 +12,15 @@
 namespace larder {
 
 struct TuneSettings {
-  int n_threads = 0;               // 0: default
-  int io_depth = 16;               // reads in flight
-  std::string io = "auto";         // auto, uring, threads
-  std::string lookahead = "auto";  // auto, on, off
-  std::string pin = "auto";        // auto, none, cores
-  std::int64_t batch = 0;          // prompt tokens at once; 0: from the budget
+  int n_threads = 0;                  // 0: default
+  std::string pin = "auto";           // auto, none, cores
+  std::int64_t batch = 0;             // prompt tokens at once; 0: from the budget
+  std::string io = "auto";            // auto, uring, threads
+  int io_depth = 16;                  // reads in flight
+  std::string reads = "auto";         // auto, direct, cached
+  std::string lookahead = "auto";     // auto, on, off
+  std::int64_t lookahead_depth = 12;  // reads ahead in flight
+  double cache_half_life = 50;        // of the cache policy, requests of a layer
 
   bool operator==(const TuneSettings&) const = default;
 
@@ -36,7 +39,17 @@ struct TuneProposal {
   std::string why;
 };
 
+/// "io_depth=32" for the first setting in which `settings` differs from `against`; empty for none.
+std::string ChangeFrom(const TuneSettings& settings, const TuneSettings& against);
+
+/// What there is to choose from.
+struct TuneLimits {
+  int n_default_threads = 1;
+  int n_cpus = 1;
+  bool may_batch = true;  // a budget is given: scratch for a batch is there in every later run too
+};
+
 /// All that differ from `best` in one setting by one step, the likeliest to help first.
-std::vector<TuneProposal> Neighbours(const TuneSettings& best, int n_default_threads, int n_cpus);
+std::vector<TuneProposal> Neighbours(const TuneSettings& best, const TuneLimits& limits);
 
 }  // namespace larder

@@ -5,7 +5,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <sstream>
+#include <cstdlib>
+#include <set>
 
 namespace larder {
 
@@ -86,11 +87,25 @@ Tuner::Tuner(TunerOptions options, const std::vector<TuneTry>& log)
   }
 }
 
-// A try against an earlier best may turn out otherwise against the present one.
 bool Tuner::WasTried(const TuneSettings& settings) const {
   return std::any_of(log_.begin(), log_.end(), [&](const TuneTry& one) {
-    return one.settings == settings && (one.against == best_ || one.settings == best_);
+    return (one.settings == settings && one.against == best_) ||
+           (one.settings == best_ && one.against == settings);
   });
+}
+
+// A change that failed against an earlier best may do better against the present one, but waits
+// until all have had their turn.
+std::optional<TuneProposal> Tuner::Next() const {
+  std::set<std::string> tried;
+  for (const TuneTry& one : log_) tried.insert(ChangeFrom(one.settings, one.against));
+  std::optional<TuneProposal> again;
+  for (TuneProposal& proposal : Neighbours(best_, options_.limits)) {
+    if (WasTried(proposal.settings)) continue;
+    if (tried.count(ChangeFrom(proposal.settings, best_)) == 0) return std::move(proposal);
+    if (!again) again = std::move(proposal);
+  }
+  return again;
 }
 
 Result<std::vector<double>> Tuner::Pairs(const TuneSettings& settings, const TuneSettings& against,
@@ -102,14 +117,13 @@ Result<std::vector<double>> Tuner::Pairs(const TuneSettings& settings, const Tun
     LARDER_ASSIGN_OR_RETURN(const double first_s, options_.measure(is_first ? settings : against));
     LARDER_ASSIGN_OR_RETURN(const double second_s, options_.measure(is_first ? against : settings));
     ratios.push_back(is_first ? second_s / first_s : first_s / second_s);
-    if (may_stop && i == 0 && ratios[0] < options_.hopeless) break;
+    if (may_stop && ratios.back() <= 1) break;
   }
   return ratios;
 }
 
 Status Tuner::Try(const TuneProposal& proposal) {
   TuneTry one;
-  one.number = n_tries() + 1;
   one.settings = proposal.settings;
   one.against = best_;
   one.why = proposal.why;
@@ -123,29 +137,46 @@ Status Tuner::Try(const TuneProposal& proposal) {
     one.why += fmt::format("; pairs {:.3f}", fmt::join(*ratios, " "));
   } else if (ratios.status().code() == StatusCode::kOutOfMemory ||
              ratios.status().code() == StatusCode::kInvalidArgument) {
+    // Unless the best fails now as well, it is the change's fault.
+    LARDER_RETURN_IF_ERROR(options_.measure(best_).status());
     one.why += "; does not work: " + ratios.status().message();
   } else {
     return ratios.status();
   }
+  return Log(std::move(one));
+}
+
+Status Tuner::Log(TuneTry one) {
+  one.number = n_tries() + 1;
   if (one.kept) best_ = one.settings;
   log_.push_back(one);
   return options_.on_try ? options_.on_try(one) : Status::Ok();
 }
 
 Status Tuner::Run() {
-  bool has_more = true;
-  while (has_more) {
-    has_more = false;
-    for (const TuneProposal& proposal :
-         Neighbours(best_, options_.n_default_threads, options_.n_cpus)) {
-      if (options_.is_over && options_.is_over()) return Status::Ok();
-      if (WasTried(proposal.settings)) continue;
-      LARDER_RETURN_IF_ERROR(Try(proposal));
-      has_more = true;
-      if (log_.back().kept) break;  // other neighbours now
-    }
+  while (!(options_.is_over && options_.is_over())) {
+    const std::optional<TuneProposal> proposal = Next();
+    if (!proposal) break;
+    LARDER_RETURN_IF_ERROR(Try(*proposal));
   }
   return Status::Ok();
+}
+
+Result<std::vector<double>> Tuner::Verify(int n_pairs) {
+  const TuneSettings defaults;
+  if (best_ == defaults) return std::vector<double>();
+  LARDER_ASSIGN_OR_RETURN(std::vector<double> ratios, Pairs(best_, defaults, n_pairs, false));
+  const double gain = GeometricMean(ratios);
+  if (gain >= 1) return ratios;
+  TuneTry back;
+  back.settings = defaults;
+  back.against = best_;
+  back.ratio = 1 / gain;
+  back.n_pairs = n_pairs;
+  back.kept = true;
+  back.why = fmt::format("the best did not hold; pairs {:.3f}", fmt::join(ratios, " "));
+  LARDER_RETURN_IF_ERROR(Log(std::move(back)));
+  return ratios;
 }
 
 }  // namespace larder

@@ -1,10 +1,11 @@
 // Tuner: proposes one change at a time, measures it against the best so far in alternating runs,
-// and keeps it when it is faster beyond doubt. Every try is a line of a log, from which a later run
+// and keeps it when it was faster every time. Every try is a line of a log, from which a later run
 // goes on. How a run is measured is the caller's. One thread.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,13 +33,11 @@ inline constexpr const char* kTuneLogHeader = "try\tsettings\tagainst\tratio\tpa
 Result<std::vector<TuneTry>> ReadTuneLog(const std::string& text);
 
 struct TunerOptions {
-  int n_default_threads = 1;
-  int n_cpus = 1;
-  int n_pairs = 3;           // of a try that is not given up before
+  TuneLimits limits;
+  int n_pairs = 3;           // all of which a change must win to be kept
   double least_gain = 0.01;  // below it a change is not worth a line in a profile
-  double hopeless = 0.97;    // after one pair
-  /// Seconds of one exchange with these settings; a failure ends the tuning, kOutOfMemory and
-  /// kInvalidArgument only the try.
+  /// Seconds of one exchange with these settings, above 0. A failure ends the tuning; kOutOfMemory
+  /// and kInvalidArgument only the try, as long as the best so far still works.
   std::function<Result<double>(const TuneSettings&)> measure;
   std::function<Status(const TuneTry&)> on_try;  // after each
   std::function<bool()> is_over;
@@ -49,20 +48,27 @@ class Tuner {
   /// Goes on after `log`.
   Tuner(TunerOptions options, const std::vector<TuneTry>& log);
 
-  /// Tries until is_over or nothing is left; kCancelled when a measurement was.
+  /// Tries until is_over or nothing is left, what was never tried before what was tried against
+  /// an earlier best; kCancelled when a measurement was.
   Status Run();
+
+  /// The best against the defaults, `n_pairs` times; where it is slower on the whole, the defaults
+  /// are the best from then on (a line of the log says so). The speeds over the defaults'; none
+  /// when the best is the defaults.
+  Result<std::vector<double>> Verify(int n_pairs);
 
   const TuneSettings& best() const { return best_; }
   int n_tries() const { return static_cast<int>(log_.size()); }
 
-  /// Speed of `settings` over `against`, each measured `n_pairs` times in alternating order; after
-  /// one pair when that is hopeless and `may_stop`.
+ private:
+  /// Speed of `settings` over `against`, each measured `n_pairs` times in alternating order; with
+  /// `may_stop` no further than the first pair that it does not win.
   Result<std::vector<double>> Pairs(const TuneSettings& settings, const TuneSettings& against,
                                     int n_pairs, bool may_stop);
-
- private:
   bool WasTried(const TuneSettings& settings) const;
+  std::optional<TuneProposal> Next() const;
   Status Try(const TuneProposal& proposal);
+  Status Log(TuneTry one);
 
   TunerOptions options_;
   TuneSettings best_;
