@@ -77,18 +77,15 @@ Status ReadCall(const OrderedJson& json, EvalTask* task) {
 
 Status ReadPrompt(const OrderedJson& json, EvalTask* task) {
   LARDER_ASSIGN_OR_RETURN(task->prompt, Text(json, "prompt", false));
-  const auto messages = json.find("messages");
-  if (messages != json.end()) {
-    LARDER_RETURN_IF_ERROR(MessagesFromJson(*messages).status());
-    task->messages = *messages;
+  if (const auto messages = json.find("messages"); messages != json.end()) {
+    LARDER_ASSIGN_OR_RETURN(task->messages, MessagesFromJson(*messages));
   }
-  if (task->prompt.empty() == task->messages.is_null()) {
+  if (task->prompt.empty() == task->messages.empty()) {
     return InvalidArgument("a task needs one of \"prompt\" and \"messages\"");
   }
-  const auto tools = json.find("tools");
-  if (tools == json.end()) return Status::Ok();
-  LARDER_ASSIGN_OR_RETURN(task->definitions, ToolsFromJson(*tools));
-  task->tools = *tools;
+  if (const auto tools = json.find("tools"); tools != json.end()) {
+    LARDER_ASSIGN_OR_RETURN(task->tools, ToolsFromJson(*tools));
+  }
   return Status::Ok();
 }
 
@@ -188,8 +185,9 @@ std::vector<EvalCheck> JudgeText(const EvalTask& task, const std::string& answer
   return checks;
 }
 
-std::vector<EvalCheck> JudgeCall(const EvalTask& task, const Message& answer) {
-  const bool is_call = answer.tool_calls.size() == 1;
+std::vector<EvalCheck> JudgeCall(const EvalTask& task, const Message& answer,
+                                 std::size_t n_broken) {
+  const bool is_call = answer.tool_calls.size() == 1 && n_broken == 0;
   const bool is_function = is_call && answer.tool_calls[0].name == task.tool_name;
   bool is_right = is_function;
   if (is_function) {

@@ -25,9 +25,8 @@ struct EvalTask {
   std::string group;   // results are counted by it
   std::string id;      // "12" (its line) unless given
   std::string prompt;  // as the model reads it; or:
-  OrderedJson messages;
-  OrderedJson tools;                                           // an array, or null
-  std::vector<ToolDefinition> definitions;                     // the same
+  std::vector<Message> messages;
+  std::vector<ToolDefinition> tools;
   std::vector<std::string> choices;                            // kChoice
   std::size_t right_choice = 0;                                // kChoice
   std::vector<std::string> answers;                            // kExact: any of them
@@ -50,9 +49,10 @@ struct EvalCheck {
 
 /// `answer` without white space around it. For kExact and kJson.
 std::vector<EvalCheck> JudgeText(const EvalTask& task, const std::string& answer);
-/// For kToolCall: what the model's output came to.
-std::vector<EvalCheck> JudgeCall(const EvalTask& task, const Message& answer);
-/// For kChoice: log probabilities of the choices, and their lengths in bytes.
+/// For kToolCall: what the model's output came to, and how many calls in it broke.
+std::vector<EvalCheck> JudgeCall(const EvalTask& task, const Message& answer,
+                                 std::size_t n_broken = 0);
+/// For kChoice: log probabilities of the choices, in their order.
 std::vector<EvalCheck> JudgeChoice(const EvalTask& task, const std::vector<double>& logprobs);
 
 /// `text` up to the first of the task's stops.

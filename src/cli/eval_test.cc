@@ -101,6 +101,9 @@ TEST(EvalTask, ToolCallsByValue) {
   EXPECT_FALSE(Passed(JudgeCall(task, Call("g", R"({"y": "b c", "x": 12})")), "right"));
   EXPECT_TRUE(Passed(JudgeCall(task, Call("g", "{}")), "well-formed"));
   EXPECT_FALSE(Passed(JudgeCall(task, AssistantMessage("f")), "well-formed"));
+  const Message right = Call("f", R"({"y": "b c", "x": 12})");
+  EXPECT_FALSE(Passed(JudgeCall(task, right, 1), "well-formed")) << "another call broke";
+  EXPECT_FALSE(Passed(JudgeCall(task, right, 1), "right"));
 }
 
 TEST(EvalTask, ChoicesByLikelihood) {

@@ -241,14 +241,20 @@ TEST(EngineProfile, TheNearestBudgetWithinAFifth) {
 class KeptProfile : public testing::Test {
  protected:
   void SetUp() override {
+    if (const char* before = std::getenv("XDG_CACHE_HOME")) before_ = before;
     std::filesystem::create_directories(folder_);
     setenv("XDG_CACHE_HOME", folder_.c_str(), 1);
     ASSERT_TRUE(WriteTextFile(model_, "a model").ok());
   }
   void TearDown() override {
-    unsetenv("XDG_CACHE_HOME");
+    if (before_) {
+      setenv("XDG_CACHE_HOME", before_->c_str(), 1);
+    } else {
+      unsetenv("XDG_CACHE_HOME");
+    }
     std::filesystem::remove_all(folder_);
   }
+  std::optional<std::string> before_;
   const std::string folder_ = testing::TempDir() + "kept-profile";
   const std::string model_ = folder_ + "/model.gguf";
 };
