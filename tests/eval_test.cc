@@ -47,7 +47,7 @@ TEST(EvalRunner, ChoicesAreScoredByTheLogits) {
     }
   }
   const auto n_vocab = static_cast<std::size_t>((*engine)->shape().n_vocab);
-  const TokenizeOptions as_prompt = {.add_special = true, .parse_special = true};
+  const EncodeOptions as_prompt = {.add_special = true, .parse_special = true};
   const std::size_t n_prompt = tokenizer->Encode(tasks->at(0).prompt, as_prompt)->size();
   for (std::size_t c = 0; c < 3; ++c) {
     const auto whole =

@@ -73,7 +73,8 @@ std::string TuneSettings::Options() const {
   add("--reads", reads, defaults.reads);
   add("--lookahead", lookahead, defaults.lookahead);
   add("--lookahead-depth", lookahead_depth, defaults.lookahead_depth);
-  add("--cache-half-life", cache_half_life, defaults.cache_half_life);
+  add("--cache-half-life", fmt::format("{:g}", cache_half_life),
+      fmt::format("{:g}", defaults.cache_half_life));
   return text;
 }
 

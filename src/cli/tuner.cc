@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <cstdlib>
 #include <set>
@@ -38,12 +39,17 @@ Result<TuneTry> ReadTry(const std::string& line) {
   };
   LARDER_ASSIGN_OR_RETURN(one.settings, read_settings(columns[1]));
   LARDER_ASSIGN_OR_RETURN(one.against, read_settings(columns[2]));
-  one.number = std::atoi(columns[0].c_str());
-  one.ratio = std::atof(columns[3].c_str());
-  one.n_pairs = std::atoi(columns[4].c_str());
+  const auto read_number = [](const std::string& text, int* number) {
+    const char* end = text.data() + text.size();
+    return std::from_chars(text.data(), end, *number).ptr == end && *number >= 0;
+  };
+  one.ratio = std::strtod(columns[3].c_str(), nullptr);
   one.kept = columns[5] == "kept";
   one.why = columns[6];
-  if (one.number < 1 || !(one.kept || columns[5] == "reverted")) return wrong();
+  const bool is_sound = read_number(columns[0], &one.number) &&
+                        read_number(columns[4], &one.n_pairs) && one.number >= 1 &&
+                        std::isfinite(one.ratio) && (one.kept || columns[5] == "reverted");
+  if (!is_sound) return wrong();
   return one;
 }
 
