@@ -1,7 +1,8 @@
-"""Makes the task files of `larder eval` for the demo model: python make_suites.py [FOLDER].
+"""Makes the task files of `larder eval` and the text of docs/quality.md for the demo model: python make_suites.py [FOLDER].
 
 Unseen prompts (generate.question) with their right answers in the format of docs/evaluation.md: JSON objects,
-tool calls, questions with one right text, and questions about Larder with four answers to choose from.
+tool calls, questions with one right text, and questions about Larder with four answers to choose from. The text is
+other unseen conversations with their right answers, in the model's own chat format.
 """
 import json
 import os
@@ -14,6 +15,7 @@ import generate
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 FOLDER = os.path.join(os.path.dirname(os.path.dirname(HERE)), "models", "demo", "suites")
+TEXT_PER_SKILL = 6
 EXACT = ["larder", "arithmetic", "copy", "sort", "count", "tool_result", "no_tool"]
 
 
@@ -56,6 +58,13 @@ def choice_tasks(n):
         yield {"type": "choice", "group": "larder choice", "prompt": item["prompt"], "choices": choices, "answer": right}
 
 
+def text():
+    for i in range(TEXT_PER_SKILL):
+        for skill in generate.EVALUATED:
+            item = generate.question(skill, 1000 + i)
+            yield item["prompt"] + item["answer"] + chat.IM_END + "\n"
+
+
 def main():
     folder = sys.argv[1] if len(sys.argv) > 1 else FOLDER
     os.makedirs(folder, exist_ok=True)
@@ -63,6 +72,8 @@ def main():
         with open(os.path.join(folder, name + ".jsonl"), "w", encoding="utf-8") as file:
             for task in tasks:
                 file.write(json.dumps(task, ensure_ascii=False) + "\n")
+    with open(os.path.join(folder, "text.txt"), "w", encoding="utf-8") as file:
+        file.writelines(text())
 
 
 if __name__ == "__main__":
