@@ -58,7 +58,6 @@ TEST(HeatPolicy, TheHalfLifeIsForTheAsking) {
     // As warm as can be, and still not taken for something just used.
     policy->SetHeat(0, 3, 1e9f);
     EXPECT_GT(policy->HeatOf(0, 3), half_life);
-    policy->Admitted(0, 0, 2);
     EXPECT_LT(policy->HeatOf(0, 3), 2 * half_life + 2);
   }
 }
