@@ -31,7 +31,7 @@ WINDOW, STRIDE = 512, 256
 def decoded_state(path, config):
     """The weights of a GGUF by transformers' names, float32."""
     tensors = {t.name: gguf.quants.dequantize(t.data, t.tensor_type).copy() for t in gguf.GGUFReader(path).tensors}
-    return {name: torch.as_tensor(array) for name, array in qg.from_gguf_tensors(tensors, config).items()}
+    return qg.from_gguf_tensors(tensors, config)
 
 
 def perplexity(state, config, ids):
