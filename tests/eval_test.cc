@@ -1,5 +1,6 @@
-// larder eval on the demo model: log probabilities of choices are those of the logits, answers depend
-// on nothing but the seed, tool calls are read as `run` reads them, and wrong use is one sentence.
+// larder eval on the demo model: log probabilities of choices are those of the logits, answers
+// depend on nothing but the seed, tool calls are read as `run` reads them, and wrong use is one
+// sentence.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 
@@ -110,15 +111,19 @@ TEST(Eval, ConversationsToolsAndStops) {
   std::ofstream(tasks)
       << R"({"type": "tool_call", "messages": [{"role": "user", "content": )"
       << R"("What is the weather in Oslo?"}], "tools": )" << tools
-      << R"(, "answer": {"name": "get_weather", "arguments": {"city": "Oslo"}}})" << "\n"
+      << R"(, "answer": {"name": "get_weather", "arguments": {"city": "Oslo"}}})"
+      << "\n"
       << R"({"type": "exact", "messages": [{"role": "user", "content": )"
-      << R"("What is a slot?"}], "answer": "A slot is a", "stop": "fixed"})" << "\n"
+      << R"("What is a slot?"}], "answer": "A slot is a", "stop": "fixed"})"
+      << "\n"
       << R"({"type": "exact", "prompt": "<|im_start|>user\nWhat is a slot?<|im_end|>\n)"
       << R"(<|im_start|>assistant\n<think>\n\n</think>\n\n", "answer": "A slot is a", )"
-      << R"("stop": ["fixed", "place"]})" << "\n"
+      << R"("stop": ["fixed", "place"]})"
+      << "\n"
       << R"({"type": "choice", "messages": [{"role": "user", "content": "What is a slot?"}], )"
       << R"("choices": ["Bananas.", "A slot is a fixed place in memory that holds one expert."], )"
-      << R"("answer": 1})" << "\n";
+      << R"("answer": 1})"
+      << "\n";
   const nlohmann::json answers = Answers("'" + tasks + "'");
   ASSERT_EQ(answers.size(), 4u);
   EXPECT_EQ(answers[0]["answer"], R"(get_weather({"city":"Oslo"}))");

@@ -163,8 +163,8 @@ Result<double> Measure(const TuneFlags& flags, const TuneSettings& settings,
 std::string LogPath(const TuneFlags& flags, std::uint64_t budget_bytes,
                     const std::string& profile_path) {
   if (!flags.log.empty()) return flags.log;
-  const std::string kind = fmt::format("{}|{}|{}|{}", budget_bytes, flags.workload, flags.n_prompt,
-                                       flags.n_answer);
+  const std::string kind =
+      fmt::format("{}|{}|{}|{}", budget_bytes, flags.workload, flags.n_prompt, flags.n_answer);
   return fmt::format("{}-{:08x}.tsv", profile_path.substr(0, profile_path.size() - 5),
                      Fnv1a(kind.data(), kind.size()) & 0xffffffff);
 }

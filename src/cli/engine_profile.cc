@@ -110,7 +110,8 @@ std::optional<EngineProfile> FindProfile(const std::string& model_path,
 
 Status SaveProfile(const std::string& model_path, const EngineProfile& profile) {
   const std::string path = ProfilePath(model_path);
-  if (path.empty()) return InvalidArgument("{} is no file, or there is no cache folder", model_path);
+  if (path.empty())
+    return InvalidArgument("{} is no file, or there is no cache folder", model_path);
   std::error_code error;
   std::filesystem::create_directories(std::filesystem::path(path).parent_path(), error);
   std::vector<EngineProfile> kept = {profile};

@@ -113,12 +113,11 @@ Result<EvalRunner::Prompt> EvalRunner::MakePrompt(const EvalTask& task) const {
   Prompt prompt;
   if (task.messages.empty()) {
     prompt.text = task.prompt;
-    LARDER_ASSIGN_OR_RETURN(
-        prompt.tokens,
-        tokenizer_.Encode(task.prompt, {.add_special = true, .parse_special = true}));
+    LARDER_ASSIGN_OR_RETURN(prompt.tokens, tokenizer_.Encode(task.prompt, {.add_special = true,
+                                                                           .parse_special = true}));
   } else {
-    LARDER_ASSIGN_OR_RETURN(
-        prompt.text, writer_.Render(task.messages, task.tools, {options_.think.on, true}));
+    LARDER_ASSIGN_OR_RETURN(prompt.text,
+                            writer_.Render(task.messages, task.tools, {options_.think.on, true}));
     LARDER_ASSIGN_OR_RETURN(prompt.tokens, writer_.Encode(prompt.text));
   }
   if (prompt.tokens.empty()) return InvalidArgument("the prompt has no tokens");
@@ -160,8 +159,9 @@ Status EvalRunner::ScoreChoices(const EvalTask& task, const Prompt& prompt, Eval
   for (const std::string& choice : task.choices) {
     std::vector<std::int32_t> whole;
     if (task.messages.empty()) {
-      LARDER_ASSIGN_OR_RETURN(whole, tokenizer_.Encode(prompt.text + choice,
-                                                       {.add_special = true, .parse_special = true}));
+      LARDER_ASSIGN_OR_RETURN(
+          whole,
+          tokenizer_.Encode(prompt.text + choice, {.add_special = true, .parse_special = true}));
     } else {
       LARDER_ASSIGN_OR_RETURN(whole, writer_.Encode(prompt.text + choice));
     }

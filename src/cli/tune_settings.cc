@@ -107,7 +107,8 @@ Result<TuneSettings> TuneSettingsFromJson(const nlohmann::json& json) {
   LARDER_ASSIGN_OR_RETURN(settings.lookahead_depth, Whole(json, "lookahead_depth", 12, 1, 1024));
   LARDER_ASSIGN_OR_RETURN(settings.batch, Whole(json, "batch", 0, 0, 1 << 20));
   LARDER_ASSIGN_OR_RETURN(settings.io, OneOf(json, "io", "auto", {"auto", "uring", "threads"}));
-  LARDER_ASSIGN_OR_RETURN(settings.reads, OneOf(json, "reads", "auto", {"auto", "direct", "cached"}));
+  LARDER_ASSIGN_OR_RETURN(settings.reads,
+                          OneOf(json, "reads", "auto", {"auto", "direct", "cached"}));
   LARDER_ASSIGN_OR_RETURN(settings.lookahead,
                           OneOf(json, "lookahead", "auto", {"auto", "on", "off"}));
   LARDER_ASSIGN_OR_RETURN(settings.pin, OneOf(json, "pin", "auto", {"auto", "none", "cores"}));
@@ -140,8 +141,9 @@ std::vector<TuneProposal> Neighbours(const TuneSettings& best, const TuneLimits&
   propose(&TuneSettings::lookahead, "off", "a saturated disk has no time for guesses");
   for (const double half_life : Beside(kHalfLives, best.cache_half_life)) {
     propose(&TuneSettings::cache_half_life, half_life,
-            half_life > best.cache_half_life ? "routing that drifts slowly rewards a longer memory"
-                                             : "routing that drifts quickly wants a shorter memory");
+            half_life > best.cache_half_life
+                ? "routing that drifts slowly rewards a longer memory"
+                : "routing that drifts quickly wants a shorter memory");
   }
   if (guesses) {
     for (const std::int64_t depth : Beside(kAheadDepths, best.lookahead_depth)) {
@@ -153,14 +155,14 @@ std::vector<TuneProposal> Neighbours(const TuneSettings& best, const TuneLimits&
   if (limits.may_batch) {
     for (const std::int64_t batch : Beside(kBatches, best.batch)) {
       propose(&TuneSettings::batch, batch,
-              best.batch > 0 && batch > best.batch ? "larger batches read each expert less often"
-                                                   : "smaller batches leave more memory to experts");
+              best.batch > 0 && batch > best.batch
+                  ? "larger batches read each expert less often"
+                  : "smaller batches leave more memory to experts");
     }
   }
   const int n_threads = best.n_threads > 0 ? best.n_threads : limits.n_default_threads;
   if (n_threads > 1) {
-    propose(&TuneSettings::n_threads, n_threads - 1,
-            "a processor left to the disk and the system");
+    propose(&TuneSettings::n_threads, n_threads - 1, "a processor left to the disk and the system");
   }
   if (n_threads < limits.n_cpus) {
     propose(&TuneSettings::n_threads, n_threads + 1, "one thread more");

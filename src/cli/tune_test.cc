@@ -213,9 +213,9 @@ TEST(EngineProfile, RoundTripAndDamage) {
   EXPECT_EQ(back->at(0).budget_bytes, profile.budget_bytes);
   EXPECT_EQ(back->at(0).gain, 1.25);
   EXPECT_EQ(back->at(0).n_tries, 12);
-  for (const char* settings : {"{\"threads\": -1}", "{\"io\": 3}", "{\"reads\": \"fast\"}",
-                               "{\"cache_half_life\": 0}", "{\"cache_half_life\": \"x\"}",
-                               "{\"lookahead_depth\": 0}", "3"}) {
+  for (const char* settings :
+       {"{\"threads\": -1}", "{\"io\": 3}", "{\"reads\": \"fast\"}", "{\"cache_half_life\": 0}",
+        "{\"cache_half_life\": \"x\"}", "{\"lookahead_depth\": 0}", "3"}) {
     const std::string text = std::string("{\"profiles\": [{\"settings\": ") + settings + "}]}";
     EXPECT_FALSE(ParseEngineProfiles(text).ok()) << text;
   }

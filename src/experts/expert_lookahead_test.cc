@@ -77,7 +77,8 @@ TEST(Lookahead, NoMoreReadsInFlightThanAskedFor) {
     const auto store = MakeStore(bank, &reader, 8, LookaheadMode::kOn, 1, depth);
     ASSERT_TRUE(store->WantsAdvice(1, 1));
     store->Advise(1, std::vector<std::int32_t>{1, 2, 3, 4, 5, 6});
-    EXPECT_EQ(CountReads(reader), std::min<std::size_t>(static_cast<std::size_t>(depth), 6 * kSlabs));
+    EXPECT_EQ(CountReads(reader),
+              std::min<std::size_t>(static_cast<std::size_t>(depth), 6 * kSlabs));
     ASSERT_TRUE(store->Request(1, std::vector<std::int32_t>{2, 4, 6, 20}).ok());
     for (const ExpertHandle& handle : Collect(*store)) EXPECT_TRUE(bank.Matches(1, handle));
   }
