@@ -255,7 +255,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--larder", default=os.path.join(ROOT, "build", "larder"))
     p.add_argument("--f32")
-    p.add_argument("--tasks", type=int, default=60, help="prompts of each suite")
+    p.add_argument("--tasks", type=int, default=200, help="prompts of each suite")
     p.add_argument("--check", action="store_true")
     options = p.parse_args()
     old = {"unquantized": [], "tasks": options.tasks}
