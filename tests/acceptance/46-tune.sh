@@ -55,7 +55,7 @@ for ((i = 0; i < pairs; ++i)); do
   fi
   echo "$profile $defaults" >>"$SCRATCH/tune-pairs"
 done
-awk '{ printf "%s%.3f", NR > 1 ? " " : "speed of the profile over the defaults, by pair: ", $2 / $1 } END { print "" }' "$SCRATCH/tune-pairs"
+awk '{ printf "%s%.3f", (NR > 1 ? " " : "speed of the profile over the defaults, by pair: "), $2 / $1 } END { print "" }' "$SCRATCH/tune-pairs"
 verdict "speed of the profile over the defaults', $pairs pairs" \
   "$(awk '{ s += log($2 / $1) } END { printf "%.4f", exp(s / NR) }' "$SCRATCH/tune-pairs")" '>=' 1
 rm -rf "$XDG_CACHE_HOME"
