@@ -43,7 +43,9 @@ TEST(EvalRunner, ChoicesAreScoredByTheLogits) {
     for (int i = 0; i < 2; ++i) {
       Result<EvalAnswer> scored = runner.Answer(tasks->at(0), 0);
       ASSERT_TRUE(scored.ok()) << scored.status().message();
-      if (i > 0) EXPECT_EQ(scored->logprobs, answer.logprobs);
+      if (i > 0) {
+        EXPECT_EQ(scored->logprobs, answer.logprobs);
+      }
       answer = std::move(*scored);
     }
   }

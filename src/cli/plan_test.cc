@@ -351,7 +351,7 @@ TEST(Planner, AdviceSaysWhatItBrings) {
   report.main_budget_bytes = 100;
   PlanRow row;
   row.budget_bytes = 100;
-  row.decode = {10, 9, 11};
+  row.decode = {9, 10, 11};
   report.types = {{"types", 90, true, 8, 10, 110, {row}}};
   report.advice = {{"a disk", 12.5}, {"a lamp", 9.999}, {"a chair", 10.004}, {"a stone", 9}};
   const std::string text = ToMarkdown(report);
