@@ -129,6 +129,16 @@ TEST_F(Budget, ThreeModes) {
   ASSERT_TRUE(plan.ok()) << plan.status().message();
   EXPECT_EQ(plan->mode, "streams");
   EXPECT_FALSE(plan->mode_reason.empty());
+  EXPECT_TRUE(plan->direct_reads);
+
+  // Whoever asks for a way to read gets it in every mode.
+  for (const std::uint64_t budget_bytes : {plan->smallest_budget_bytes, kGiB}) {
+    request.budget_bytes = budget_bytes;
+    request.read_path = ReadPath::kPageCache;
+    EXPECT_FALSE(PlanMemory(request)->direct_reads);
+    request.read_path = ReadPath::kDirect;
+    EXPECT_TRUE(PlanMemory(request)->direct_reads);
+  }
 }
 
 }  // namespace

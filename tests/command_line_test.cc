@@ -67,7 +67,7 @@ TEST(CommandLine, VersionAndHelp) {
   EXPECT_EQ(version.exit_status, 0);
   EXPECT_THAT(version.out, testing::ContainsRegex("larder [0-9.]+ \\(commit [0-9a-z]+, .*reader "));
   for (const char* command : {"run", "inspect", "plan", "chat", "bench", "logits", "tokenize",
-                              "detokenize", "quantize", "synth"}) {
+                              "detokenize", "quantize", "synth", "eval", "perplexity", "tune"}) {
     EXPECT_THAT(Larder("--help").out, HasSubstr(command));
     const Outcome help = Larder(std::string(command) + " --help");
     EXPECT_EQ(help.exit_status, 0) << command;
@@ -119,6 +119,14 @@ TEST(CommandLine, WrongUseIsKnownBeforeAnythingIsLoaded) {
   ExpectError(Larder("bench -m x --trace /nowhere.csv"), 2, "/nowhere.csv");
   ExpectError(Larder("bench -m x --tokens /nowhere.txt"), 2, "/nowhere.txt");
   ExpectError(Larder("logits -m x --json --tokens 1,,2"), 2, "comma");
+  ExpectError(Larder("run -m x -p y --reads often"), 2, "often");
+  ExpectError(Larder("run -m x -p y --profile mine"), 2, "mine");
+  ExpectError(Larder("logits -m '" + kModel + "' --tokens 1 --json --cache-half-life 0.5"), 2,
+              "--cache-half-life must be from 1");
+  ExpectError(Larder("tune -m x --minutes -1"), 2, "--minutes");
+  ExpectError(Larder("tune -m x -p 0 -n 0"), 2, "nothing to measure");
+  ExpectError(Larder("tune -m x --memory lots"), 2, "'lots' is not a size");
+  ExpectError(Larder("tune -m /nowhere.gguf"), 2, "/nowhere.gguf");
   ExpectError(Larder("quantize a b --experts Q4K --dense Q8_0"), 2, "did you mean 'Q4_K'?");
   EXPECT_THAT(Larder("run -m x -p y --memory 900000G").err, HasSubstr("of this machine"));
 }
@@ -265,6 +273,36 @@ TEST(CommandLine, BenchIsRepeatable) {
   EXPECT_GT(a.at("machine").at("disk_bytes_per_second"), 0);
   EXPECT_GT(a.at("summary").at("decode_tokens_per_second"), 0);
   EXPECT_EQ(Larder("bench -p 4 -n 4 -r 1 -o md -m '" + kModel + "'").exit_status, 0);
+}
+
+TEST(CommandLine, TuneKeepsAProfileThatLaterRunsName) {
+  const std::string folder = TemporaryPath("tune-cache");
+  const std::string cache = "XDG_CACHE_HOME='" + folder + "'";
+  const std::string model = " -m '" + kModel + "' --memory 64M";
+  const std::string log = TemporaryPath("tune.tsv");
+  const Outcome none = Larder("tune --minutes 0 -p 8 -n 4 --log '" + log + "'" + model, cache);
+  ASSERT_EQ(none.exit_status, 0) << none.err;
+  EXPECT_THAT(none.out, StartsWith("0 experiments, "));
+  EXPECT_THAT(none.out, HasSubstr("best: the defaults, 1.000 times"));
+  const std::string logits = "logits --json --tokens 1,2,3" + model;
+  EXPECT_THAT(Larder(logits, cache).err, testing::Not(HasSubstr("profile")));
+  // What an earlier tuning kept: goes on from there.
+  const std::string best = R"({"io_depth":8,"lookahead":"off"})";
+  std::ofstream(log, std::ios::app) << "1\t" << best << "\t{}\t1.5000\t3\tkept\tit was faster\n";
+  const Outcome one =
+      Larder("tune --minutes 0 -p 8 -n 4 --verify 1 --log '" + log + "'" + model, cache);
+  ASSERT_EQ(one.exit_status, 0) << one.err;
+  EXPECT_THAT(one.err, HasSubstr("goes on after 1 experiments"));
+  EXPECT_THAT(one.err, HasSubstr("--io-depth 8 --lookahead off against the defaults, 1 pairs"));
+  const Outcome with = Larder(logits, cache);
+  ASSERT_EQ(with.exit_status, 0) << with.err;
+  // On so small a model either may have won.
+  const bool kept = one.out.find("best: --io-depth 8 --lookahead off") != std::string::npos;
+  EXPECT_EQ(with.err.find("larder: profile of this model") != std::string::npos, kept) << with.err;
+  EXPECT_EQ(with.out, Larder(logits + " --profile none", cache).out);
+  EXPECT_EQ(Larder(logits + " --profile none", cache).err.find("profile"), std::string::npos);
+  std::filesystem::remove_all(folder);
+  std::remove(log.c_str());
 }
 
 TEST(CommandLine, CtrlCEndsWith130) {

@@ -1,5 +1,6 @@
 // Streaming never changes the answer: the same bits for every budget, thread count, batch size,
-// reader, lookahead, warm start and instruction set's own run.
+// reader, read path, lookahead and its depth, cache policy, warm start and instruction set's own
+// run.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -68,6 +69,9 @@ TEST_P(Exactness, SameBitsForEverySetting) {
           options.io_mode = io_mode;
           options.lookahead = static_cast<LookaheadMode>((n_runs + n_runs / 6) % 3);
           options.warm_start = (n_runs + n_runs / 18) % 2 == 1;
+          options.read_path = static_cast<ReadPath>((n_runs + n_runs / 9) % 3);
+          options.lookahead_depth = n_runs % 4 == 1 ? 1 : 12;
+          options.cache_half_life = n_runs % 5 == 2 ? 3 : 50;
           options.memory_budget_bytes = BudgetFor(options, all_slots_bytes, slot_share);
           const auto engine = Engine::Load(options);
           ASSERT_TRUE(engine.ok()) << engine.status().message();

@@ -10,22 +10,23 @@
 
 #include "cli/interrupt.h"
 #include "cli/output.h"
-#include "cli/plan_command.h"
 #include "cli/serve_flags.h"
 #include "cli/suggest.h"
 
 namespace larder {
 
 std::span<const Command> AllCommands() {
-  static constexpr std::array<Command, 13> kCommands = {{
+  static constexpr std::array<Command, 15> kCommands = {{
       {"run", "answer a prompt", RunMain},
       {"chat", "a conversation, with tools if you like", ChatMain},
       {"serve", "serve the OpenAI, Anthropic and Ollama APIs", ServeMain},
       {"inspect", "what is in a model file, what stays in memory, what streams", InspectMain},
       {"plan", "what a model would do on this machine, before it is downloaded", PlanMain},
       {"bench", "measure speed beside the limits of this machine", BenchMain},
+      {"tune", "find the fastest settings for a model on this machine", TuneMain},
       {"logits", "logits of a list of tokens, as JSON or .npy", LogitsMain},
       {"perplexity", "what a text costs a model; KL divergence from saved logits", PerplexityMain},
+      {"eval", "answer tasks from files and count what is right", EvalMain},
       {"tokenize", "text to token ids", TokenizeMain},
       {"detokenize", "token ids to text", DetokenizeMain},
       {"template", "a conversation as the text that a model's chat template makes", TemplateMain},

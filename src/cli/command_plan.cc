@@ -21,7 +21,6 @@
 #include "cli/number_list.h"
 #include "cli/output.h"
 #include "cli/phantom_model.h"
-#include "cli/plan_command.h"
 #include "cli/planner.h"
 #include "cli/text_file.h"
 #include "cli/timing.h"

@@ -10,12 +10,47 @@
 #include "base/size.h"
 #include "cli/command.h"
 #include "cli/demo_model.h"
+#include "cli/engine_profile.h"
 #include "cli/output.h"
 #include "cli/progress.h"
 
 namespace larder {
 
+namespace {
+
+// What changes how weights come from the disk, and never an answer.
+void AddDiskFlags(CLI::App* app, EngineFlags* flags) {
+  app->add_option("--io", flags->io, "how the disk is read: auto, uring or threads")
+      ->type_name("MODE");
+  app->add_option("--io-depth", flags->io_depth, "reads in flight, 16 by default")
+      ->type_name("N")
+      ->check(WholeNumber(1));
+  app->add_option("--reads", flags->reads,
+                  "direct (past the page cache), cached (through it) or auto (by the budget)")
+      ->type_name("MODE")
+      ->check(CLI::IsMember({"auto", "direct", "cached"}));
+  app->add_option("--io-throttle", flags->throttle,
+                  "reads at most SIZE per second, as a slower disk would")
+      ->type_name("SIZE");
+  app->add_option("--lookahead", flags->lookahead,
+                  "read experts before their layer asks for them: auto (as far as it pays), on or "
+                  "off")
+      ->type_name("MODE");
+  app->add_option("--lookahead-depth", flags->lookahead_depth,
+                  fmt::format("such reads in flight, {} by default", flags->lookahead_depth))
+      ->type_name("N")
+      ->check(WholeNumber(1));
+  app->add_option("--cache-half-life", flags->cache_half_life,
+                  fmt::format("requests of a layer after which the use of an expert counts half "
+                              "when the cache makes room, {:g} by default",
+                              flags->cache_half_life))
+      ->type_name("N");
+}
+
+}  // namespace
+
 void AddEngineFlags(CLI::App* app, EngineFlags* flags) {
+  flags->app = app;
   app->add_option("-m,--model", flags->model,
                   "GGUF file, the first part of a split one; default: "
                   "the demo model")
@@ -51,23 +86,17 @@ void AddEngineFlags(CLI::App* app, EngineFlags* flags) {
                   "only the first experts that reach this share of the router's weight, such as "
                   "0.9; changes the answer")
       ->type_name("P");
-  app->add_option("--io", flags->io, "how the disk is read: auto, uring or threads")
-      ->type_name("MODE");
-  app->add_option("--io-depth", flags->io_depth, "reads in flight, 16 by default")
-      ->type_name("N")
-      ->check(WholeNumber(1));
-  app->add_option("--io-throttle", flags->throttle,
-                  "reads at most SIZE per second, as a slower disk would")
-      ->type_name("SIZE");
-  app->add_option("--lookahead", flags->lookahead,
-                  "read experts before their layer asks for them: auto (as far as it pays), on or "
-                  "off")
-      ->type_name("MODE");
+  AddDiskFlags(app, flags);
   app->add_option("--warm-start", flags->warm_start,
                   "begin with the experts that earlier runs used most, and remember them: on or "
                   "off; here by default " +
                       flags->warm_start)
       ->type_name("MODE");
+  app->add_option("--profile", flags->profile,
+                  "auto: what larder tune found for this model and budget, where nothing else is "
+                  "given; none: the defaults")
+      ->type_name("MODE")
+      ->check(CLI::IsMember({"auto", "none"}));
 }
 
 Status CheckAtLeast(const char* option, std::int64_t value, std::int64_t least) {
@@ -88,9 +117,47 @@ void WarnAboveMachine(std::uint64_t budget_bytes) {
           FormatBytes(budget_bytes), FormatBytes(machine_bytes));
 }
 
+// The flags with what was not given taken from the model's profile.
+Result<EngineFlags> WithProfile(EngineFlags flags) {
+  if (flags.profile == "none" || flags.app == nullptr) return flags;
+  LARDER_ASSIGN_OR_RETURN(const std::string model_path, ResolveModel(flags.model));
+  std::uint64_t budget_bytes = 0;
+  if (!flags.memory.empty()) {
+    Result<std::uint64_t> parsed = ParseSize(flags.memory);
+    if (!parsed.ok()) return parsed.status().WithContext("--memory");
+    budget_bytes = *parsed;
+  }
+  const std::optional<EngineProfile> profile = FindProfile(model_path, budget_bytes);
+  if (!profile) return flags;
+  TuneSettings settings = profile->settings;
+  const auto take = [&flags, &settings](const char* option, auto* value, auto TuneSettings::*from) {
+    if (flags.app->count(option) == 0) {
+      *value = settings.*from;
+    } else {
+      settings.*from = TuneSettings().*from;
+    }
+  };
+  // Scratch for it was there with that budget; a smaller one may not work at all.
+  if (budget_bytes < profile->budget_bytes) settings.batch = 0;
+  take("--threads", &flags.n_threads, &TuneSettings::n_threads);
+  take("--pin", &flags.pin, &TuneSettings::pin);
+  take("--batch", &flags.batch_tokens, &TuneSettings::batch);
+  take("--io", &flags.io, &TuneSettings::io);
+  take("--io-depth", &flags.io_depth, &TuneSettings::io_depth);
+  take("--reads", &flags.reads, &TuneSettings::reads);
+  take("--lookahead", &flags.lookahead, &TuneSettings::lookahead);
+  take("--lookahead-depth", &flags.lookahead_depth, &TuneSettings::lookahead_depth);
+  take("--cache-half-life", &flags.cache_half_life, &TuneSettings::cache_half_life);
+  if (settings == TuneSettings()) return flags;
+  PrintTo(stderr, "larder: profile of this model ({}): {}\n", ProfilePath(model_path),
+          settings.Options());
+  return flags;
+}
+
 }  // namespace
 
-Result<EngineOptions> MakeEngineOptions(const EngineFlags& flags) {
+Result<EngineOptions> MakeEngineOptions(const EngineFlags& given) {
+  LARDER_ASSIGN_OR_RETURN(const EngineFlags flags, WithProfile(given));
   EngineOptions options;
   LARDER_RETURN_IF_ERROR(CheckAtLeast("--ctx", flags.context_tokens, 0));
   LARDER_RETURN_IF_ERROR(CheckAtLeast("--threads", flags.n_threads, 0));
@@ -130,6 +197,11 @@ Result<EngineOptions> MakeEngineOptions(const EngineFlags& flags) {
                                       : PinMode::kAuto;
   options.kv_dtype = flags.kv_type == "q8_0" ? DType::kQ8_0 : DType::kF16;
   options.io_depth = flags.io_depth;
+  options.read_path = flags.reads == "direct"   ? ReadPath::kDirect
+                      : flags.reads == "cached" ? ReadPath::kPageCache
+                                                : ReadPath::kAuto;
+  options.lookahead_depth = flags.lookahead_depth;
+  options.cache_half_life = flags.cache_half_life;
   return options;
 }
 

@@ -13,6 +13,7 @@
 namespace larder {
 
 struct EngineFlags {
+  const CLI::App* app = nullptr;  // says which options were given; null: all
   std::string model;
   std::string memory;
   std::int64_t context_tokens = 0;
@@ -22,19 +23,24 @@ struct EngineFlags {
   double expert_mass = 1;
   std::string io = "auto";
   int io_depth = 16;
+  std::string reads = "auto";
   std::string throttle;
   std::string lookahead = "auto";
+  std::int64_t lookahead_depth = LookaheadThrottle::kMaxInFlight;
+  double cache_half_life = kHeatHalfLife;
   std::string kv_type = "f16";
   std::string pin = "auto";
   std::string warm_start = "off";  // the command's own default
+  std::string profile = "auto";
 };
 
-/// Adds -m --memory --ctx --threads --batch --experts --expert-mass --io --io-depth --io-throttle
-/// --lookahead --kv-type --pin --warm-start.
+/// Adds -m --memory --ctx --threads --batch --experts --expert-mass --io --io-depth --reads
+/// --io-throttle --lookahead --lookahead-depth --cache-half-life --kv-type --pin --warm-start
+/// --profile. `app` outlives the use of `flags` and its copies.
 void AddEngineFlags(CLI::App* app, EngineFlags* flags);
 
-/// Checks what was given and finds the demo model when no -m was. kInvalidArgument names the
-/// option.
+/// Checks what was given, finds the demo model when no -m was, and takes what was not given from
+/// the model's profile, if there is one (said on stderr). kInvalidArgument names the option.
 Result<EngineOptions> MakeEngineOptions(const EngineFlags& flags);
 
 /// Engine::Load with a progress line; then says on stderr how the budget is spent and what changes

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/size.h"
 
@@ -57,6 +58,12 @@ std::string TimeText(const PlanRow& row) {
       "{}, {}, {}, {}, {}", part("layers without experts", row.parts.dense),
       part("attention over the cache", row.parts.attention), part("experts", row.parts.experts),
       part("waiting for the disk", row.parts.disk), part("output matrix", row.parts.output));
+}
+
+// Never "-0 %".
+std::string GainText(double ratio) {
+  const double percent = std::round(100 * (ratio - 1));
+  return percent == 0 ? "no difference" : fmt::format("{:+.0f} %", percent);
 }
 
 nlohmann::json ToJson(const RateRange& range) {
@@ -139,8 +146,8 @@ std::string ToMarkdown(const PlanReport& report) {
                         report.types[report.main_types].name, SizeToPaste(report.main_budget_bytes),
                         Ms(row->parts.total()), TimeText(*row));
     for (const PlanAdvice& advice : report.advice) {
-      text += fmt::format("with {}: {} tokens/s ({:+.0f} %)\n", advice.what, Rate(advice.decode),
-                          100 * (advice.decode / row->decode.expected - 1));
+      text += fmt::format("with {}: {} tokens/s ({})\n", advice.what, Rate(advice.decode),
+                          GainText(advice.decode / row->decode.expected));
     }
   }
   const PlanTypes* whole = BestWhole(report);

@@ -346,6 +346,21 @@ TEST(Planner, HeadersAloneGiveTheEnginesOwnPlan) {
   EXPECT_EQ(plan->rows.back().hit_rate, 1);
 }
 
+TEST(Planner, AdviceSaysWhatItBrings) {
+  PlanReport report;
+  report.main_budget_bytes = 100;
+  PlanRow row;
+  row.budget_bytes = 100;
+  row.decode = {9, 10, 11};
+  report.types = {{"types", 90, true, 8, 10, 110, {row}}};
+  report.advice = {{"a disk", 12.5}, {"a lamp", 9.999}, {"a chair", 10.004}, {"a stone", 9}};
+  const std::string text = ToMarkdown(report);
+  EXPECT_NE(text.find("with a disk: 12.50 tokens/s (+25 %)"), std::string::npos) << text;
+  EXPECT_NE(text.find("with a lamp: 10.00 tokens/s (no difference)"), std::string::npos) << text;
+  EXPECT_NE(text.find("with a chair: 10.00 tokens/s (no difference)"), std::string::npos) << text;
+  EXPECT_NE(text.find("with a stone: 9.00 tokens/s (-10 %)"), std::string::npos) << text;
+}
+
 TEST(Planner, ReportsNameTheBestThatFitsWhole) {
   PlanReport report;
   report.main_budget_bytes = 100;

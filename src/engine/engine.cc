@@ -106,6 +106,7 @@ MemoryRequest RequestOf(const EngineOptions& options, const Model& model,
           .max_batch = std::min(options.max_batch, context_tokens),
           .n_threads = n_threads,
           .checkpoint = options.checkpoint,
+          .read_path = options.read_path,
           .budget_given = options.memory_budget_bytes.has_value(),
           .budget_bytes = options.memory_budget_bytes.value_or(0)};
 }
@@ -152,6 +153,13 @@ Result<std::unique_ptr<Engine>> Engine::Load(const EngineOptions& options) {
   if (!(options.expert_mass > 0 && options.expert_mass <= 1)) {
     return InvalidArgument("--expert-mass must be above 0 and at most 1, not {:g}",
                            options.expert_mass);
+  }
+  if (options.lookahead_depth < 1) {
+    return InvalidArgument("--lookahead-depth must be at least 1, not {}", options.lookahead_depth);
+  }
+  if (!(options.cache_half_life >= 1 && options.cache_half_life <= kLongestHalfLife)) {
+    return InvalidArgument("--cache-half-life must be from 1 to {:g}, not {:g}", kLongestHalfLife,
+                           options.cache_half_life);
   }
   auto impl = std::make_unique<Impl>();
   const std::int64_t opened_ns = FileClockNs();
@@ -212,7 +220,9 @@ Status LoadWeights(const EngineOptions& options, Engine::Impl* impl) {
                           ExpertStore::Create(&layout.bank, impl->reader.get(),
                                               {.slot_budget_bytes = plan.slots.total_bytes,
                                                .direct = plan.direct_reads,
-                                               .lookahead = options.lookahead}));
+                                               .lookahead = options.lookahead,
+                                               .lookahead_depth = options.lookahead_depth,
+                                               .heat_half_life = options.cache_half_life}));
   impl->experts->Prefault(impl->pool.get());
   impl->pool->SetBetweenPieces([store = impl->experts.get()] { store->Poll(); }, kPollPeriodUs);
   LARDER_ASSIGN_OR_RETURN(impl->ops,

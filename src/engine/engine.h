@@ -22,6 +22,13 @@
 
 namespace larder {
 
+/// How expert weights come from the disk; the answer is the same.
+enum class ReadPath {
+  kAuto,       // as the plan's mode asks for
+  kDirect,     // O_DIRECT, past the page cache
+  kPageCache,  // through it: the system may keep in free memory what the budget has no slot for
+};
+
 struct EngineOptions {
   std::string model_path;
   std::optional<std::uint64_t> memory_budget_bytes;  // absent: from what is available
@@ -41,11 +48,14 @@ struct EngineOptions {
   bool checkpoint = false;  // room in each session for one checkpoint, inside the budget
   IoMode io_mode = IoMode::kAuto;
   int io_depth = 16;
+  ReadPath read_path = ReadPath::kAuto;
   double throttle_bytes_per_second = 0;  // 0: no limit
   /// What the process itself takes of the budget, before anything is loaded; absent: as measured.
   /// Tests fix it: the process grows from run to run, and the number of slots with it.
   std::optional<std::uint64_t> process_bytes;
   LookaheadMode lookahead = LookaheadMode::kAuto;
+  std::int64_t lookahead_depth = LookaheadThrottle::kMaxInFlight;  // reads ahead in flight
+  double cache_half_life = kHeatHalfLife;                          // of the cache policy
   /// Begin with what earlier runs of this model used most, and remember it for the next: a small
   /// file in the user's cache folder. Never changes an answer.
   bool warm_start = false;

@@ -90,7 +90,7 @@ std::int64_t ChooseBatch(const MemoryRequest& request, std::uint64_t budget_byte
   return 1;
 }
 
-void DescribeMode(const MemoryRequest& request, EnginePlan* plan) {
+void ChooseMode(const MemoryRequest& request, EnginePlan* plan) {
   const TensorDirectory& directory = *request.model->layout().bank.directory;
   if (!plan->slots.holds_all) {
     plan->mode = "streams";
@@ -105,6 +105,13 @@ void DescribeMode(const MemoryRequest& request, EnginePlan* plan) {
       plan->direct_reads
           ? "every expert has a slot, but there is no room for the file's pages beside them"
           : "every expert has a slot, and the file stays in the page cache for the next start";
+}
+
+void DescribeMode(const MemoryRequest& request, EnginePlan* plan) {
+  ChooseMode(request, plan);
+  if (request.read_path != ReadPath::kAuto) {
+    plan->direct_reads = request.read_path == ReadPath::kDirect;
+  }
 }
 
 }  // namespace

@@ -21,6 +21,7 @@ struct MemoryRequest {
   std::int64_t max_batch = 0;          // 0: chosen here
   int n_threads = 1;
   bool checkpoint = false;  // the session's state has one
+  ReadPath read_path = ReadPath::kAuto;
   bool budget_given = false;
   std::uint64_t budget_bytes = 0;  // when given
 };

@@ -40,15 +40,18 @@ class CachePolicy {
   virtual int Victim(int layer, const std::function<bool(int slot)>& evictable) = 0;
 };
 
-/// Requests of a layer after which a use counts half.
+/// Requests of a layer after which a use counts half, unless another number is asked for.
 inline constexpr double kHeatHalfLife = 50;
+inline constexpr double kLongestHalfLife = 1000;
 
-/// Frequency and recency together. The heat of an expert is the sum of 2^(-age / kHeatHalfLife)
+/// Frequency and recency together. The heat of an expert is the sum of 2^(-age / half_life)
 /// over its uses, age in requests of its layer, kept also while it is absent (LRFU, Lee et al.
 /// 2001, with a memory of what left). The coldest of all layers is given up; but experts of their
 /// layer's last request, and what was admitted or expected since, only when nothing else is left;
 /// and a layer with half its fair share of the slots or less gives up nothing to others while those
 /// have more. A batch of n tokens counts as n requests that use each expert evenly.
-std::unique_ptr<CachePolicy> MakeHeatPolicy(int n_slots, int n_layers, int n_experts);
+/// `half_life` from 1 to kLongestHalfLife.
+std::unique_ptr<CachePolicy> MakeHeatPolicy(int n_slots, int n_layers, int n_experts,
+                                            double half_life = kHeatHalfLife);
 
 }  // namespace larder

@@ -44,6 +44,24 @@ TEST(HeatPolicy, HeatHalvesWithinItsHalfLife) {
   EXPECT_EQ(policy->Victim(0, kAny), 0) << "3 old uses weigh less than 1 new one";
 }
 
+// Expert 0 was used 3 times long ago, expert 1 once just now: who is colder depends on the memory.
+TEST(HeatPolicy, TheHalfLifeIsForTheAsking) {
+  for (const double half_life : {1.0, 10.0, kHeatHalfLife, 200.0, kLongestHalfLife}) {
+    const auto policy = MakeHeatPolicy(2, 1, 8, half_life);
+    for (int use = 0; use < 3; ++use) Request(*policy, 0, {0});
+    policy->Admitted(0, 0, 0);
+    policy->Admitted(1, 0, 1);
+    for (int age = 0; age < 40; ++age) Request(*policy, 0, {7});
+    Request(*policy, 0, {1});
+    Request(*policy, 0, {7});
+    EXPECT_EQ(policy->Victim(0, kAny), half_life < 20 ? 0 : 1) << half_life;
+    // As warm as can be, and still not taken for something just used.
+    policy->SetHeat(0, 3, 1e9f);
+    EXPECT_GT(policy->HeatOf(0, 3), half_life);
+    EXPECT_LT(policy->HeatOf(0, 3), 2 * half_life + 2);
+  }
+}
+
 TEST(HeatPolicy, RemembersTheHeatOfWhatItGaveUp) {
   const auto policy = MakeHeatPolicy(2, 1, 8);
   for (int use = 0; use < 4; ++use) Request(*policy, 0, {0});

@@ -70,8 +70,7 @@ bool ExpertStore::Impl::BeginNextAhead() {
 void ExpertStore::Impl::PumpAhead() {
   if (advice.layer < 0 || n_loading > 0 || HasWaiting() || is_broken) return;
   bool has_begun = false;
-  while (n_ahead_open < LookaheadThrottle::kMaxInFlight && advice.n_reads_left > 0 &&
-         BeginNextAhead()) {
+  while (n_ahead_open < throttle.max_in_flight() && advice.n_reads_left > 0 && BeginNextAhead()) {
     has_begun = true;
   }
   if (has_begun && !reads.Submit().ok()) is_broken = true;

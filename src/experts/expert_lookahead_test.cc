@@ -29,13 +29,14 @@ BankShape WideShape() {
 }
 
 std::unique_ptr<ExpertStore> MakeStore(const TestBank& bank, AsyncReader* reader, unsigned n_tokens,
-                                       LookaheadMode mode = LookaheadMode::kOn,
-                                       int max_retries = 1) {
+                                       LookaheadMode mode = LookaheadMode::kOn, int max_retries = 1,
+                                       std::int64_t depth = LookaheadThrottle::kMaxInFlight) {
   ExpertStoreOptions options;
   options.slot_budget_bytes = MinimumSlotBytes(bank.bank) * n_tokens;
   options.retry_backoff_us = 1;
   options.max_read_retries = max_retries;
   options.lookahead = mode;
+  options.lookahead_depth = depth;
   auto store = ExpertStore::Create(&bank.bank, reader, options);
   LARDER_CHECK(store.ok());
   return std::move(*store);
@@ -67,6 +68,20 @@ TEST(Lookahead, ReadsOnceWhatIsAskedForLater) {
   ASSERT_TRUE(store->Request(0, wanted).ok());
   for (const ExpertHandle& handle : Collect(*store)) EXPECT_TRUE(bank.Matches(0, handle));
   EXPECT_EQ(CountReads(reader), 3u * kSlabs);
+}
+
+TEST(Lookahead, NoMoreReadsInFlightThanAskedFor) {
+  const TestBank bank(WideShape());
+  for (const std::int64_t depth : {1, 5, 100}) {
+    ShufflingReader reader(2);
+    const auto store = MakeStore(bank, &reader, 8, LookaheadMode::kOn, 1, depth);
+    ASSERT_TRUE(store->WantsAdvice(1, 1));
+    store->Advise(1, std::vector<std::int32_t>{1, 2, 3, 4, 5, 6});
+    EXPECT_EQ(CountReads(reader),
+              std::min<std::size_t>(static_cast<std::size_t>(depth), 6 * kSlabs));
+    ASSERT_TRUE(store->Request(1, std::vector<std::int32_t>{2, 4, 6, 20}).ok());
+    for (const ExpertHandle& handle : Collect(*store)) EXPECT_TRUE(bank.Matches(1, handle));
+  }
 }
 
 TEST(Lookahead, ARequestJoinsReadsUnderWay) {

@@ -105,7 +105,8 @@ Status ExpertStore::Impl::Allocate(const ExpertBank& bank) {
         PageBuffer::Allocate(static_cast<std::size_t>(n_slots) * pool.slot_bytes, true));
     pool.slots.resize(static_cast<std::size_t>(n_slots));
     for (int slot = n_slots - 1; slot >= 0; --slot) pool.empty.push_back(slot);
-    pool.policy = MakeHeatPolicy(n_slots, layout.n_layers_of_class[i], bank.n_experts);
+    pool.policy = MakeHeatPolicy(n_slots, layout.n_layers_of_class[i], bank.n_experts,
+                                 options.heat_half_life);
     pool.is_evictable = [&pool](int slot) {
       return pool.At(slot).is_ready && pool.At(slot).n_pins == 0;
     };

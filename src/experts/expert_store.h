@@ -78,6 +78,8 @@ struct ExpertStoreOptions {
   int max_read_retries = 3;
   std::int64_t retry_backoff_us = 2000;  // doubled at each retry
   LookaheadMode lookahead = LookaheadMode::kAuto;
+  std::int64_t lookahead_depth = LookaheadThrottle::kMaxInFlight;  // reads ahead in flight, from 1
+  double heat_half_life = kHeatHalfLife;                           // of the cache policy
 };
 
 /// Size classes: layers whose records have one aligned size (within 3 %) share slots.

@@ -85,7 +85,7 @@ struct ExpertStore::Impl {
       : options(options_in),
         n_experts(static_cast<std::size_t>(bank_in->n_experts)),
         reads(reader, {options_in.max_read_retries, options_in.retry_backoff_us}, &stats),
-        throttle(options_in.lookahead) {}
+        throttle(options_in.lookahead, options_in.lookahead_depth) {}
 
   Status Allocate(const ExpertBank& bank);
   std::int32_t& SlotOf(int layer, int expert) {

@@ -10,19 +10,30 @@
 namespace larder {
 namespace {
 
-// Warmth is heat, plus this while the expert is recent. Heat stays below 1 / (1 - 2^(-1/50)) < 73.
-constexpr float kRecent = 128;
-constexpr float kMostHeat = 73;
-static_assert(kHeatHalfLife < 0.69 * kRecent);
+// Heat stays below the sum of 2^(-age / half_life) over all ages.
+float MostHeat(double half_life) {
+  return static_cast<float>(std::ceil(1 / (1 - std::exp2(-1 / half_life))));
+}
+
+// Warmth is heat, plus this while the expert is recent: a power of two above all heat, so that
+// adding and taking it away rounds alike for every half-life up to the default.
+float RecentBonus(double half_life) {
+  float bonus = 128;
+  while (bonus <= MostHeat(half_life)) bonus *= 2;
+  return bonus;
+}
 
 class HeatPolicy final : public CachePolicy {
  public:
-  HeatPolicy(int n_slots, int n_layers, int n_experts)
+  HeatPolicy(int n_slots, int n_layers, int n_experts, double half_life)
       : floor_(n_slots / (2 * n_layers)),
-        decay_(static_cast<float>(std::exp2(-1 / kHeatHalfLife))),
+        decay_(static_cast<float>(std::exp2(-1 / half_life))),
+        most_heat_(MostHeat(half_life)),
+        recent_(RecentBonus(half_life)),
         slots_(static_cast<std::size_t>(n_slots)),
         layers_(static_cast<std::size_t>(n_layers)) {
     LARDER_CHECK(n_slots > 0 && n_layers > 0 && n_experts > 0);
+    LARDER_CHECK(half_life >= 1 && half_life <= kLongestHalfLife);
     for (Layer& layer : layers_) {
       layer.warmth.assign(static_cast<std::size_t>(n_experts), 0);
     }
@@ -34,13 +45,13 @@ class HeatPolicy final : public CachePolicy {
     const auto n_tokens = static_cast<float>(tokens.n_tokens);
     const float decay = tokens.n_tokens == 1 ? decay_ : std::pow(decay_, n_tokens);
     for (float& warmth : layer.warmth) {
-      warmth = (warmth >= kRecent ? warmth - kRecent : warmth) * decay;
+      warmth = (warmth >= recent_ ? warmth - recent_ : warmth) * decay;
     }
     // What n requests would leave behind, had each the same share of the uses.
     const float per_use = tokens.n_tokens == 1 ? 1 : (1 - decay) / (1 - decay_) / n_tokens;
     for (std::size_t i = 0; i < experts.size(); ++i) {
       const float n_uses = tokens.of_expert.empty() ? 1 : static_cast<float>(tokens.of_expert[i]);
-      layer.warmth[static_cast<std::size_t>(experts[i])] += n_uses * per_use + kRecent;
+      layer.warmth[static_cast<std::size_t>(experts[i])] += n_uses * per_use + recent_;
     }
     layer.weakest = kUnknown;
   }
@@ -49,7 +60,7 @@ class HeatPolicy final : public CachePolicy {
     Layer& layer = LayerAt(layer_index);
     for (const std::int32_t expert : experts) {
       float& warmth = layer.warmth[static_cast<std::size_t>(expert)];
-      if (warmth < kRecent) warmth += kRecent;
+      if (warmth < recent_) warmth += recent_;
     }
     layer.weakest = kUnknown;
   }
@@ -57,13 +68,13 @@ class HeatPolicy final : public CachePolicy {
   float HeatOf(int layer, int expert) const override {
     const float warmth =
         layers_[static_cast<std::size_t>(layer)].warmth[static_cast<std::size_t>(expert)];
-    return warmth >= kRecent ? warmth - kRecent : warmth;
+    return warmth >= recent_ ? warmth - recent_ : warmth;
   }
 
   void SetHeat(int layer_index, int expert, float heat) override {
     Layer& layer = LayerAt(layer_index);
     float& warmth = layer.warmth[static_cast<std::size_t>(expert)];
-    warmth = std::min(heat, kMostHeat) + (warmth >= kRecent ? kRecent : 0);
+    warmth = std::min(heat, most_heat_) + (warmth >= recent_ ? recent_ : 0);
     layer.weakest = kUnknown;
   }
 
@@ -73,7 +84,7 @@ class HeatPolicy final : public CachePolicy {
     SlotAt(slot) = {layer_index, expert, static_cast<int>(layer.held.size())};
     layer.held.push_back(slot);
     float& warmth = layer.warmth[static_cast<std::size_t>(expert)];
-    if (warmth < kRecent) warmth += kRecent;
+    if (warmth < recent_) warmth += recent_;
     layer.weakest = kUnknown;
   }
 
@@ -156,14 +167,17 @@ class HeatPolicy final : public CachePolicy {
 
   const int floor_;  // slots of a layer
   const float decay_;
+  const float most_heat_;
+  const float recent_;
   std::vector<Slot> slots_;    // [n_slots]
   std::vector<Layer> layers_;  // [n_layers]
 };
 
 }  // namespace
 
-std::unique_ptr<CachePolicy> MakeHeatPolicy(int n_slots, int n_layers, int n_experts) {
-  return std::make_unique<HeatPolicy>(n_slots, n_layers, n_experts);
+std::unique_ptr<CachePolicy> MakeHeatPolicy(int n_slots, int n_layers, int n_experts,
+                                            double half_life) {
+  return std::make_unique<HeatPolicy>(n_slots, n_layers, n_experts, half_life);
 }
 
 }  // namespace larder

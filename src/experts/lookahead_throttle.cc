@@ -35,7 +35,7 @@ std::int64_t LookaheadThrottle::Allowance(bool is_prompt) {
   if (mode_ == LookaheadMode::kOn) return kNoLimit;
   if (is_prompt) {
     if (prompt_useful_ >= kLeastPromptUseful) return kNoLimit;
-    return ++n_skipped_ % kProbeEvery == 0 ? kMaxInFlight : 0;
+    return ++n_skipped_ % kProbeEvery == 0 ? max_in_flight_ : 0;
   }
   if (misses_ < kLeastMisses || useful_ < kLeastUseful) {
     return ++n_skipped_ % kProbeEvery == 0 ? 1 : 0;

@@ -34,10 +34,13 @@ struct AdviceOutcome {
 
 class LookaheadThrottle {
  public:
-  /// Reads that one layer's advice may have in flight.
+  /// Reads that one layer's advice may have in flight, unless another number is asked for.
   static constexpr std::int64_t kMaxInFlight = 12;
 
-  explicit LookaheadThrottle(LookaheadMode mode) : mode_(mode) {}
+  explicit LookaheadThrottle(LookaheadMode mode, std::int64_t max_in_flight = kMaxInFlight)
+      : mode_(mode), max_in_flight_(max_in_flight) {}
+
+  std::int64_t max_in_flight() const { return max_in_flight_; }
 
   /// Reads that the next advice may begin; 0: do not even guess.
   std::int64_t Allowance(bool is_prompt);
@@ -50,6 +53,7 @@ class LookaheadThrottle {
 
  private:
   LookaheadMode mode_;
+  std::int64_t max_in_flight_;
   double limit_ = 4;     // reads per layer of an answer
   double credit_ = 0;    // fractions of reads, saved up
   double useful_ = 0.5;  // share of an answer's reads, moving average

@@ -5,7 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 need_program "$LARDER"
 gtest_figures cli_test 'BenchOutput.*:BenchCompare.*:BenchSustained.*'
-bench=("$LARDER" bench -p 64 -n 64 -d 0,128 -r 5 -o json)
+bench=("$LARDER" bench -p 64 -n 64 -d 0,128 -r 5 --profile none -o json)
 "${bench[@]}" >"$SCRATCH/bench-old.json" 2>/dev/null
 "${bench[@]}" --compare "$SCRATCH/bench-old.json" --report "$SCRATCH/bench-report.md" >"$SCRATCH/bench-new.json" 2>/dev/null
 verdict "tests compared (cold rows have one run and no noise)" "$(grep -c '"noise"' "$SCRATCH/bench-new.json" || true)" '>=' 3

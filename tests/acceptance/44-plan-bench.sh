@@ -21,7 +21,7 @@ echo "|---|---|---|---|---|"
 i=0 rows=()
 for budget in $budgets; do
   i=$((i + 1))
-  "$LARDER" bench -m "$BIG" --memory "$budget" --ctx 1024 -p 512 -n 64 -r "${RUNS:-2}" --workload mid -o json >"$SCRATCH/bench-35b.json"
+  "$LARDER" bench -m "$BIG" --memory "$budget" --ctx 1024 -p 512 -n 64 -r "${RUNS:-2}" --workload mid --profile none -o json >"$SCRATCH/bench-35b.json"
   decode=$(json_number "$SCRATCH/bench-35b.json" decode_tokens_per_second)
   prefill=$(json_number "$SCRATCH/bench-35b.json" prefill_tokens_per_second)
   pd=$(predicted decode_tokens_per_second $i) pp=$(predicted prefill_tokens_per_second $i)

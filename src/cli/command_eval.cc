@@ -1,0 +1,204 @@
+// larder eval: tasks from files, answered by a model and judged, with confidence intervals.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+#include <optional>
+
+#include "base/clock.h"
+#include "cli/command.h"
+#include "cli/demo_model.h"
+#include "cli/engine_flags.h"
+#include "cli/eval_results.h"
+#include "cli/eval_runner.h"
+#include "cli/eval_task.h"
+#include "cli/interrupt.h"
+#include "cli/output.h"
+#include "cli/program_version.h"
+#include "cli/progress.h"
+#include "cli/sampling_flags.h"
+#include "cli/template_flag.h"
+#include "cli/text_file.h"
+#include "cli/timing.h"
+#include "cli/token_list.h"
+#include "engine/session.h"
+#include "text/prompt_writer.h"
+#include "text/think_mode.h"
+
+namespace larder {
+
+namespace {
+
+struct EvalFlags {
+  EngineFlags engine;
+  SamplingFlags sampling;
+  std::vector<std::string> files;
+  std::string chat_template;
+  std::string think = "off";
+  ThinkMode think_mode;
+  std::int64_t limit = 0;
+  int n_samples = 1;
+  std::string output;
+  bool json = false;
+};
+
+// The suites beside the demo model, for a run without files.
+Result<std::vector<std::string>> ShippedSuites() {
+  namespace fs = std::filesystem;
+  LARDER_ASSIGN_OR_RETURN(const std::string model, FindDemoModel());
+  const fs::path folder = fs::path(model).parent_path() / "suites";
+  std::vector<std::string> files;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    if (entry.path().extension() == ".jsonl") files.push_back(entry.path().string());
+  }
+  std::sort(files.begin(), files.end());
+  if (files.empty())
+    return InvalidArgument("eval needs task files; there are none beside {}", model);
+  return files;
+}
+
+Result<std::vector<EvalTask>> ReadTasks(const EvalFlags& flags) {
+  std::vector<EvalTask> tasks;
+  std::vector<std::string> files = flags.files;
+  if (files.empty()) {
+    if (!flags.engine.model.empty()) {
+      return InvalidArgument("eval needs task files: larder eval -m FILE TASKS.jsonl");
+    }
+    LARDER_ASSIGN_OR_RETURN(files, ShippedSuites());
+  }
+  for (const std::string& path : files) {
+    LARDER_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path));
+    Result<std::vector<EvalTask>> read = ParseEvalTasks(text);
+    if (!read.ok()) return read.status().WithContext(path);
+    const std::size_t n = flags.limit > 0 ? static_cast<std::size_t>(flags.limit) : read->size();
+    for (std::size_t i = 0; i < std::min(n, read->size()); ++i) {
+      tasks.push_back(std::move((*read)[i]));
+    }
+  }
+  return tasks;
+}
+
+nlohmann::json Report(const EvalFlags& flags, const Engine& engine,
+                      const std::vector<EvalAnswer>& answers, double seconds) {
+  nlohmann::json json = {{"larder", {{"version", ProgramVersion()}, {"commit", ProgramCommit()}}},
+                         {"model", flags.engine.model.empty() ? "demo" : flags.engine.model},
+                         {"plan", engine.plan().Describe()},
+                         {"seed", flags.sampling.seed},
+                         {"n_samples", flags.n_samples},
+                         {"seconds", seconds},
+                         {"results", ToJson(CountChecks(answers))},
+                         {"answers", nlohmann::json::array()}};
+  if (!engine.plan().lossy.empty()) json["lossy"] = engine.plan().lossy;
+  for (const EvalAnswer& answer : answers) json["answers"].push_back(ToJson(answer));
+  return json;
+}
+
+bool NeedsFormat(const EvalTask& task) {
+  return !task.messages.empty() || task.kind == EvalTask::Kind::kToolCall;
+}
+
+Result<std::vector<EvalAnswer>> AnswerAll(const EvalFlags& flags,
+                                          const std::vector<EvalTask>& tasks, Engine* engine) {
+  LARDER_ASSIGN_OR_RETURN(const Tokenizer* tokenizer, engine->tokenizer());
+  PromptWriter writer;
+  // A template that is broken matters only where one is needed.
+  if (std::any_of(tasks.begin(), tasks.end(), NeedsFormat)) {
+    LARDER_ASSIGN_OR_RETURN(writer,
+                            MakePromptWriter(engine->metadata(), tokenizer, flags.chat_template));
+  }
+  SamplingFlags sampling = flags.sampling;
+  // Greedy unless asked otherwise: one right answer, one seed.
+  if (!sampling.temperature) sampling.temperature = 0;
+  EvalOptions options;
+  options.think = flags.think_mode;
+  LARDER_ASSIGN_OR_RETURN(options.sampler,
+                          MakeSamplerParams(sampling, engine->metadata(), tokenizer->n_vocab()));
+  InterruptScope interrupt;
+  options.interrupted = [&interrupt] { return interrupt.requested(); };
+  LARDER_ASSIGN_OR_RETURN(const std::unique_ptr<Session> session, engine->NewSession());
+  interrupt.Watch(session.get());
+  EvalRunner runner(session.get(), tokenizer, &writer, std::move(options));
+  ProgressLine progress("answering tasks", ProgressLine::Unit::kTokens);
+  std::vector<EvalAnswer> answers;
+  Status status;
+  const std::size_t n_answers = tasks.size() * static_cast<std::size_t>(flags.n_samples);
+  for (std::size_t i = 0; i < n_answers && status.ok(); ++i) {
+    const EvalTask& task = tasks[i % tasks.size()];
+    // Choices are weighed, not sampled: a second time is the first again.
+    if (i >= tasks.size() && task.kind == EvalTask::Kind::kChoice) continue;
+    Result<EvalAnswer> answer = runner.Answer(task, flags.sampling.seed + i / tasks.size());
+    status = answer.status();
+    if (answer.ok()) answers.push_back(std::move(*answer));
+    progress.Update(i + 1, n_answers);
+  }
+  interrupt.Watch(nullptr);
+  LARDER_RETURN_IF_ERROR(status);
+  return answers;
+}
+
+Status Eval(const EvalFlags& flags) {
+  LARDER_ASSIGN_OR_RETURN(const std::vector<EvalTask> tasks, ReadTasks(flags));
+  LARDER_ASSIGN_OR_RETURN(EngineOptions options, MakeEngineOptions(flags.engine));
+  options.checkpoint = std::any_of(tasks.begin(), tasks.end(), [](const EvalTask& task) {
+    return task.kind == EvalTask::Kind::kChoice;
+  });
+  LARDER_ASSIGN_OR_RETURN(const std::unique_ptr<Engine> engine, LoadEngine(std::move(options)));
+  const std::int64_t start_us = NowUs();
+  LARDER_ASSIGN_OR_RETURN(const std::vector<EvalAnswer> answers,
+                          AnswerAll(flags, tasks, engine.get()));
+  const nlohmann::json report = Report(flags, *engine, answers, SecondsSince(start_us));
+  if (!flags.output.empty()) {
+    LARDER_RETURN_IF_ERROR(WriteTextFile(flags.output, DumpJson(report, 1) + "\n"));
+  }
+  if (flags.json) return WriteStdout(DumpJson(report, 1) + "\n");
+  return WriteStdout(ToMarkdown(CountChecks(answers)));
+}
+
+Status CheckFlags(EvalFlags* flags) {
+  LARDER_RETURN_IF_ERROR(CheckSamplingFlags(flags->sampling));
+  LARDER_ASSIGN_OR_RETURN(flags->think_mode, ParseThink(flags->think));
+  if (flags->n_samples > 1 && flags->sampling.temperature.value_or(0) == 0) {
+    return InvalidArgument("--samples needs --temp above 0: greedy answers are all the same");
+  }
+  return Status::Ok();
+}
+
+}  // namespace
+
+int EvalMain(const Arguments& arguments) {
+  CommandLine line(
+      "eval", "Answers the tasks of JSONL files and says how many were right.",
+      "  larder eval                                # the demo model on its own suites\n"
+      "  larder eval -m model.gguf tasks.jsonl --memory 24G -o results.json\n"
+      "  larder eval -m model.gguf tasks.jsonl --temp 0.7 --samples 5 --seed 1\n");
+  EvalFlags flags;
+  AddEngineFlags(&line.app(), &flags.engine);
+  AddTemplateFlag(&line.app(), &flags.chat_template);
+  line.app()
+      .add_option("--think", flags.think,
+                  "reason before answering conversations: on, off (default), or at most N tokens")
+      ->type_name("on|off|N")
+      ->expected(0, 1);
+  AddSamplingFlags(&line.app(), &flags.sampling);
+  line.app().add_option("FILES", flags.files, "task files, one JSON object per line");
+  line.app()
+      .add_option("--limit", flags.limit, "only the first N tasks of each file")
+      ->type_name("N")
+      ->check(WholeNumber(1));
+  line.app()
+      .add_option("--samples", flags.n_samples, "answers to each task, each with a seed of its own")
+      ->type_name("N")
+      ->check(WholeNumber(1));
+  line.app()
+      .add_option("-o,--output", flags.output, "write results and all answers as JSON")
+      ->type_name("FILE");
+  line.app().add_flag("--json", flags.json, "print one JSON object");
+  if (const auto exit_status = line.Parse(arguments)) return *exit_status;
+  Status status = CheckFlags(&flags);
+  if (status.ok()) status = Eval(flags);
+  return status.ok() ? kExitSuccess : Fail(status);
+}
+
+}  // namespace larder

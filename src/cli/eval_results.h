@@ -1,0 +1,48 @@
+// Counts of an evaluation with their confidence intervals. Pure.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cli/eval_task.h"
+
+namespace larder {
+
+struct Interval {
+  double low = 0;
+  double high = 1;
+};
+
+/// 95 % interval of a share of which `n_passed` of `n` were seen. Source: Wilson, "Probable
+/// inference, the law of succession, and statistical inference" (1927).
+Interval WilsonInterval(std::int64_t n_passed, std::int64_t n);
+
+/// One answer.
+struct EvalAnswer {
+  std::string group;
+  std::string id;
+  std::uint64_t seed = 0;
+  std::string text;
+  std::vector<double> logprobs;  // of choices
+  std::vector<EvalCheck> checks;
+};
+
+struct EvalCount {
+  std::string group;
+  std::string check;
+  std::int64_t n_passed = 0;
+  std::int64_t n = 0;
+};
+
+/// By group and check, in the order in which they come first.
+std::vector<EvalCount> CountChecks(const std::vector<EvalAnswer>& answers);
+
+std::string ToMarkdown(const std::vector<EvalCount>& counts);
+nlohmann::json ToJson(const std::vector<EvalCount>& counts);
+nlohmann::json ToJson(const EvalAnswer& answer);
+
+}  // namespace larder

@@ -1,0 +1,309 @@
+// Tuning against a made-up machine: it finds what is faster, keeps nothing else, and goes on from
+// its log; profiles and settings read back the same.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <set>
+
+#include "base/random.h"
+#include "cli/engine_flags.h"
+#include "cli/engine_profile.h"
+#include "cli/text_file.h"
+#include "cli/tuner.h"
+
+namespace larder {
+namespace {
+
+// Seconds with noise of `noise`: 64 reads in flight and one thread less are each faster.
+class MadeUpMachine {
+ public:
+  explicit MadeUpMachine(double noise) : noise_(noise) {}
+
+  Result<double> Measure(const TuneSettings& settings) {
+    ++n_runs;
+    double seconds = 10;
+    seconds *= 1 + 0.08 * std::abs(std::log2(settings.io_depth / 64.0));
+    if (settings.n_threads == 3) seconds *= 0.9;
+    if (settings.lookahead == "on") seconds *= 1.3;
+    if (settings.io == "uring") return InvalidArgument("io_uring is refused here");
+    return seconds * (1 + noise_ * (random_.NextUnit() - 0.5));
+  }
+
+  int n_runs = 0;
+
+ private:
+  double noise_;
+  SplitMix64 random_{1};
+};
+
+TunerOptions OptionsFor(MadeUpMachine* machine, std::vector<TuneTry>* log) {
+  TunerOptions options;
+  options.limits = {4, 4, true};
+  options.measure = [machine](const TuneSettings& settings) { return machine->Measure(settings); };
+  options.on_try = [log](const TuneTry& one) {
+    log->push_back(one);
+    return Status::Ok();
+  };
+  return options;
+}
+
+TEST(Tuner, FindsWhatIsFasterAndNothingElse) {
+  MadeUpMachine machine(0.01);
+  std::vector<TuneTry> log;
+  Tuner tuner(OptionsFor(&machine, &log), {});
+  ASSERT_TRUE(tuner.Run().ok());
+  TuneSettings expected;
+  expected.io_depth = 64;
+  expected.n_threads = 3;
+  EXPECT_EQ(tuner.best(), expected) << tuner.best().Options();
+  EXPECT_GE(log.size(), 10u);
+  int n_refused = 0;
+  for (const TuneTry& one : log) {
+    EXPECT_FALSE(one.settings.lookahead == "on" && one.kept);
+    if (one.settings.io == "uring") {
+      ++n_refused;
+      EXPECT_FALSE(one.kept);
+      EXPECT_NE(one.why.find("refused"), std::string::npos);
+    }
+  }
+  EXPECT_GT(n_refused, 0);
+}
+
+TEST(Tuner, KeepsNothingOfNoise) {
+  std::vector<TuneTry> log;
+  TunerOptions options;
+  SplitMix64 random(7);
+  options.limits = {2, 2, true};
+  options.n_pairs = 10;
+  options.measure = [&random](const TuneSettings&) -> Result<double> {
+    return 1 + 0.1 * random.NextUnit();
+  };
+  Tuner tuner(options, {});
+  ASSERT_TRUE(tuner.Run().ok());
+  EXPECT_EQ(tuner.best(), TuneSettings());
+}
+
+TEST(Tuner, GoesOnFromItsLog) {
+  MadeUpMachine whole_machine(0);
+  std::vector<TuneTry> whole_log;
+  Tuner whole(OptionsFor(&whole_machine, &whole_log), {});
+  ASSERT_TRUE(whole.Run().ok());
+  MadeUpMachine machine(0);
+  std::vector<TuneTry> log;
+  TunerOptions options = OptionsFor(&machine, &log);
+  options.is_over = [&log] { return log.size() >= 5; };
+  Tuner first(options, {});
+  ASSERT_TRUE(first.Run().ok());
+  ASSERT_EQ(log.size(), 5u);
+  // The log as a file whose last line was cut off.
+  std::string text = kTuneLogHeader;
+  for (const TuneTry& one : log) text += one.Line();
+  const auto read = ReadTuneLog(text + "6\t{\"thr");
+  ASSERT_TRUE(read.ok()) << read.status().message();
+  ASSERT_EQ(read->size(), 5u);
+  Tuner second(OptionsFor(&machine, &log), *read);
+  EXPECT_EQ(second.best(), first.best());
+  ASSERT_TRUE(second.Run().ok());
+  EXPECT_EQ(second.best(), whole.best());
+  EXPECT_EQ(log.size(), whole_log.size());
+  EXPECT_EQ(log.back().number, whole_log.back().number);
+}
+
+TEST(Tuner, AFailureEndsIt) {
+  TunerOptions options;
+  options.measure = [](const TuneSettings&) -> Result<double> { return Cancelled("stopped"); };
+  Tuner cancelled(options, {});
+  EXPECT_EQ(cancelled.Run().code(), StatusCode::kCancelled);
+  options.measure = [](const TuneSettings&) -> Result<double> { return InvalidArgument("gone"); };
+  Tuner broken(options, {});
+  EXPECT_EQ(broken.Run().code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(broken.n_tries(), 0);
+}
+
+TEST(Tuner, WhatWasNeverTriedComesFirst) {
+  MadeUpMachine machine(0);
+  std::vector<TuneTry> log;
+  Tuner tuner(OptionsFor(&machine, &log), {});
+  ASSERT_TRUE(tuner.Run().ok());
+  std::set<std::string> seen;
+  std::size_t n_new = 0;
+  for (; n_new < log.size(); ++n_new) {
+    if (!seen.insert(ChangeFrom(log[n_new].settings, log[n_new].against)).second) break;
+  }
+  // 17 changes of the defaults, and what one step leads to; only then anything a second time.
+  EXPECT_GE(n_new, 17u);
+  EXPECT_LT(n_new, log.size());
+}
+
+TEST(Tuner, WhatDoesNotHoldIsTakenBack) {
+  std::vector<TuneTry> log;
+  TunerOptions options;
+  options.limits = {1, 1, false};
+  bool is_lucky = true;  // 32 reads in flight look faster, for a while
+  options.measure = [&is_lucky](const TuneSettings& settings) -> Result<double> {
+    return settings.io_depth == 32 ? (is_lucky ? 0.9 : 1.1) : 1.0;
+  };
+  options.on_try = [&log](const TuneTry& one) {
+    log.push_back(one);
+    return Status::Ok();
+  };
+  Tuner tuner(options, {});
+  ASSERT_TRUE(tuner.Run().ok());
+  ASSERT_EQ(tuner.best().io_depth, 32);
+  is_lucky = false;
+  const auto ratios = tuner.Verify(4);
+  ASSERT_TRUE(ratios.ok());
+  ASSERT_EQ(ratios->size(), 4u);
+  EXPECT_NEAR(ratios->at(0), 1 / 1.1, 1e-9);
+  EXPECT_EQ(tuner.best(), TuneSettings());
+  // And stays so for whoever goes on from the log.
+  std::string text;
+  for (const TuneTry& one : log) text += one.Line();
+  const Tuner next(options, ReadTuneLog(text).value());
+  EXPECT_EQ(next.best(), TuneSettings());
+  EXPECT_TRUE(tuner.Verify(4).value().empty());
+}
+
+TEST(TuneLog, LinesThatAreNone) {
+  EXPECT_TRUE(ReadTuneLog("").value().empty());
+  for (const char* text : {"x\n", "1\t{}\t{}\t1\t1\tmaybe\twhy\n", "1\t{\t{}\t1\t1\tkept\twhy\n",
+                           "1\t{\"io\": \"x\"}\t{}\t1\t1\tkept\twhy\n"}) {
+    EXPECT_FALSE(ReadTuneLog(text).ok()) << text;
+  }
+}
+
+TEST(TuneSettings, OptionsAndJson) {
+  TuneSettings settings;
+  EXPECT_EQ(settings.Options(), "");
+  settings.n_threads = 2;
+  settings.io_depth = 32;
+  settings.batch = 256;
+  settings.reads = "cached";
+  settings.lookahead_depth = 24;
+  settings.cache_half_life = 12.5;
+  EXPECT_EQ(settings.Options(),
+            "--threads 2 --batch 256 --io-depth 32 --reads cached --lookahead-depth 24 "
+            "--cache-half-life 12.5");
+  EXPECT_EQ(settings.Words().size(), 12u);
+  EXPECT_EQ(TuneSettingsFromJson(ToJson(settings)).value(), settings);
+  EXPECT_EQ(ChangeFrom(settings, settings), "");
+  for (const TuneProposal& proposal : Neighbours(settings, {4, 4, true})) {
+    EXPECT_NE(ChangeFrom(proposal.settings, settings), "");
+    EXPECT_FALSE(proposal.why.empty());
+    EXPECT_EQ(TuneSettingsFromJson(ToJson(proposal.settings)).value(), proposal.settings);
+  }
+  for (const TuneProposal& proposal : Neighbours(TuneSettings(), {4, 4, false})) {
+    EXPECT_EQ(proposal.settings.batch, 0) << "a batch needs a budget that is given";
+  }
+}
+
+TEST(EngineProfile, RoundTripAndDamage) {
+  EngineProfile profile;
+  profile.settings.lookahead = "off";
+  profile.budget_bytes = 8589934592;
+  profile.gain = 1.25;
+  profile.n_tries = 12;
+  const auto back = ParseEngineProfiles(ToText({profile, EngineProfile()}));
+  ASSERT_TRUE(back.ok()) << back.status().message();
+  ASSERT_EQ(back->size(), 2u);
+  EXPECT_EQ(back->at(0).settings, profile.settings);
+  EXPECT_EQ(back->at(0).budget_bytes, profile.budget_bytes);
+  EXPECT_EQ(back->at(0).gain, 1.25);
+  EXPECT_EQ(back->at(0).n_tries, 12);
+  for (const char* settings :
+       {"{\"threads\": -1}", "{\"io\": 3}", "{\"reads\": \"fast\"}", "{\"cache_half_life\": 0}",
+        "{\"cache_half_life\": \"x\"}", "{\"lookahead_depth\": 0}", "3"}) {
+    const std::string text = std::string("{\"profiles\": [{\"settings\": ") + settings + "}]}";
+    EXPECT_FALSE(ParseEngineProfiles(text).ok()) << text;
+  }
+  for (const char* text : {"", "{}", "[]", "{\"profiles\": 1}", "{\"profiles\": [1]}"}) {
+    EXPECT_FALSE(ParseEngineProfiles(text).ok()) << text;
+  }
+}
+
+TEST(EngineProfile, TheNearestBudgetWithinAFifth) {
+  std::vector<EngineProfile> profiles(3);
+  profiles[1].budget_bytes = 1000;
+  profiles[2].budget_bytes = 1150;
+  EXPECT_EQ(NearestProfile(profiles, 0), &profiles[0]) << "the default budget is its own";
+  EXPECT_EQ(NearestProfile(profiles, 1), nullptr);
+  EXPECT_EQ(NearestProfile(profiles, 800), &profiles[1]);
+  EXPECT_EQ(NearestProfile(profiles, 799), nullptr);
+  EXPECT_EQ(NearestProfile(profiles, 1100), &profiles[2]);
+  EXPECT_EQ(NearestProfile(profiles, 1380), &profiles[2]);
+  EXPECT_EQ(NearestProfile(profiles, 1381), nullptr);
+}
+
+// A folder for what the user's cache would keep, and a model file that is none.
+class KeptProfile : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (const char* before = std::getenv("XDG_CACHE_HOME")) before_ = before;
+    std::filesystem::create_directories(folder_);
+    setenv("XDG_CACHE_HOME", folder_.c_str(), 1);
+    ASSERT_TRUE(WriteTextFile(model_, "a model").ok());
+  }
+  void TearDown() override {
+    if (before_) {
+      setenv("XDG_CACHE_HOME", before_->c_str(), 1);
+    } else {
+      unsetenv("XDG_CACHE_HOME");
+    }
+    std::filesystem::remove_all(folder_);
+  }
+  std::optional<std::string> before_;
+  const std::string folder_ = testing::TempDir() + "kept-profile";
+  const std::string model_ = folder_ + "/model.gguf";
+};
+
+TEST_F(KeptProfile, IsFoundForItsModelAndBudgetOnly) {
+  EngineProfile profile;
+  profile.settings.io_depth = 64;
+  profile.budget_bytes = 1 << 30;
+  ASSERT_TRUE(SaveProfile(model_, profile).ok());
+  profile.settings.io_depth = 32;
+  ASSERT_TRUE(SaveProfile(model_, profile).ok()) << "the same budget again";
+  EngineProfile other;
+  other.settings.reads = "cached";
+  ASSERT_TRUE(SaveProfile(model_, other).ok());
+  EXPECT_EQ(FindProfile(model_, 1 << 30)->settings, profile.settings);
+  EXPECT_EQ(FindProfile(model_, 0)->settings, other.settings);
+  EXPECT_FALSE(FindProfile(model_, 1u << 31).has_value());
+  EXPECT_FALSE(FindProfile(folder_ + "/none.gguf", 0).has_value());
+  ASSERT_TRUE(WriteTextFile(model_, "another model").ok());
+  EXPECT_FALSE(FindProfile(model_, 0).has_value());
+}
+
+TEST_F(KeptProfile, TakesThePlaceOfWhatIsNotGiven) {
+  EngineProfile profile;
+  profile.settings.io_depth = 64;
+  profile.settings.reads = "cached";
+  profile.settings.batch = 32;
+  profile.budget_bytes = 1 << 30;
+  ASSERT_TRUE(SaveProfile(model_, profile).ok());
+  const auto options = [this](std::vector<std::string> words) {
+    CLI::App app;
+    EngineFlags flags;
+    AddEngineFlags(&app, &flags);
+    words.insert(words.end(), {"-m", model_});
+    std::reverse(words.begin(), words.end());
+    app.parse(words);
+    return MakeEngineOptions(flags).value();
+  };
+  const EngineOptions taken = options({"--memory", "1G"});
+  EXPECT_EQ(taken.io_depth, 64);
+  EXPECT_EQ(taken.read_path, ReadPath::kPageCache);
+  EXPECT_EQ(taken.max_batch, 32);
+  EXPECT_EQ(taken.lookahead_depth, LookaheadThrottle::kMaxInFlight);
+  EXPECT_EQ(taken.cache_half_life, kHeatHalfLife);
+  EXPECT_EQ(options({"--memory", "1G", "--io-depth", "8"}).io_depth, 8);
+  EXPECT_EQ(options({"--memory", "900M"}).max_batch, 0) << "less memory than it was found with";
+  EXPECT_EQ(options({"--memory", "1G", "--profile", "none"}).io_depth, 16);
+  EXPECT_EQ(options({"--memory", "2G"}).io_depth, 16);
+}
+
+}  // namespace
+}  // namespace larder

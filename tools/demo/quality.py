@@ -1,0 +1,283 @@
+"""Quality against saving on the demo model: makes docs/quality.md, its pictures and docs/quality.json.
+
+    python quality.py --f32 FILE     all rows; FILE is the export of the unquantized weights (README.md)
+    python quality.py                the rows from the shipped file; the others stay as they were measured
+    python quality.py --check        measures the shipped file's rows again and says where they print other figures
+
+Needs build/larder and nothing but Python's own library. Each row: perplexity and KL divergence on models/demo/suites/text.txt,
+JSON and tool calls by `larder eval`, bytes of experts per token, answer rate. All but the rate come out the same in every run.
+"""
+import argparse
+import concurrent.futures
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+SUITES = os.path.join(ROOT, "models", "demo", "suites")
+SHIPPED = os.path.join(ROOT, "models", "demo", "larder-demo.gguf")
+DOCS = os.path.join(ROOT, "docs")
+DATA = os.path.join(DOCS, "quality.json")
+TYPES = ["F32", "F16", "Q8_0", "Q6_K", "Q5_K", "Q4_K", "IQ4_XS", "Q3_K", "Q2_K"]
+EXPERTS = [1, 2, 3, 6, 8, 12, 16]
+MASSES = ["0.95", "0.9", "0.8", "0.7", "0.6"]
+# Title and text of a table's columns; the last, the rate, is the only one that another run may print differently.
+COLUMNS = [
+    ("", lambda r: r["name"]),
+    ("perplexity", lambda r: f"{r['perplexity']:.4f} ± {r['perplexity_error']:.4f}"),
+    ("KL divergence, mean, nats", lambda r: f"{r['kl']:.5f} ± {r['kl_error']:.5f}"),
+    ("99.9 %", lambda r: f"{r['kl_99_9']:.2f}"),
+    ("same top token", lambda r: percent(r["same_top"])),
+    ("JSON parses", lambda r: percent(r["json_parses"])),
+    ("JSON right", lambda r: percent(r["json_right"])),
+    ("right function", lambda r: percent(r["function"])),
+    ("right call", lambda r: percent(r["call_right"])),
+    ("expert KiB per token", lambda r: f"{r['expert_bytes'] / 1024:.0f}"),
+    ("tokens/s", lambda r: f"{r['rate']:.0f}"),
+]
+
+
+def percent(share):
+    return f"{100 * share:.1f} %"
+
+
+class Larder:
+    """Runs the program; `text_ids` is the text in the model's tokens."""
+
+    def __init__(self, program, folder, tasks):
+        self.program, self.folder, self.tasks = program, folder, str(tasks)
+        self.text_ids = os.path.join(folder, "ids")
+        with open(os.path.join(SUITES, "text.txt"), encoding="utf-8") as file:
+            ids = self.run(["tokenize", "-m", SHIPPED, "--parse-special", "-"], file.read())
+        with open(self.text_ids, "w", encoding="utf-8") as file:
+            file.write(ids)
+        self.n_tokens = len(ids.replace(",", " ").split())
+
+    def run(self, words, text=None):
+        done = subprocess.run([self.program] + words, input=text, capture_output=True, text=True, check=False)
+        if done.returncode:
+            sys.exit(f"larder {' '.join(words)}: {done.stderr.strip()}")
+        return done.stdout
+
+    def quantize(self, source, experts, dense="Q8_0"):
+        out = os.path.join(self.folder, f"{experts}-{dense}-{os.path.basename(source)}")
+        self.run(["quantize", source, out, "--experts", experts, "--dense", dense])
+        return out
+
+    def logits(self, model):
+        """Saves a base for KL divergences and returns its name."""
+        out = os.path.join(self.folder, os.path.basename(model) + ".logits")
+        self.run(["perplexity", "-m", model, "--profile", "none", "--tokens", "@" + self.text_ids, "--save-logits", out, "--json"])
+        return out
+
+    def quality(self, row, base):
+        """What is the same in every run."""
+        words = ["-m", row["model"], "--profile", "none", "--threads", "1"] + row["options"]
+        text = json.loads(self.run(["perplexity", "--tokens", "@" + self.text_ids, "--kl-from", base, "--json"] + words))
+        suites = [os.path.join(SUITES, name + ".jsonl") for name in ("json", "tool-calls")]
+        found = json.loads(self.run(["eval"] + suites + ["--limit", self.tasks, "--json"] + words))
+        share = {(r["group"], r["check"]): r["share"] for r in found["results"]}
+        return {"perplexity": text["perplexity"]["value"], "perplexity_error": text["perplexity"]["error"],
+                "kl": text["kl_mean"]["value"], "kl_error": text["kl_mean"]["error"], "kl_99_9": text["kl_99_9"]["value"],
+                "same_top": text["same_top"]["value"], "json_parses": share["json", "parses"], "json_right": share["json", "right"],
+                "function": share["tool_call", "function"], "call_right": share["tool_call", "right"]}
+
+    def speed(self, row):
+        words = ["bench", "-m", row["model"], "--profile", "none", "-p", "0", "-n", "96", "-r", "3", "--tokens", self.text_ids, "-o", "json"]
+        warm = json.loads(self.run(words + row["options"]))["results"][-1]
+        return {"expert_bytes": warm["expert_bytes_per_token"], "rate": warm["tokens_per_second"]["median"]}
+
+    def fill(self, rows, base):
+        """Measures rows of {"name", "kind", "model", "options"}: quality side by side, one thread each, then rates one by one."""
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            for row, figures in zip(rows, pool.map(lambda row: self.quality(row, base), rows)):
+                row.update(figures)
+                print(f"{row['name']}: perplexity {row['perplexity']:.4f}", file=sys.stderr)
+        for row in rows:
+            row.update(self.speed(row))
+            del row["model"], row["options"]
+        return rows
+
+
+def make_row(name, kind, model, *options):
+    return {"name": name, "kind": kind, "model": model, "options": list(options)}
+
+
+def shipped_rows(larder):
+    rows = [make_row("as shipped: 4 of 16 experts, Q4_K", "shipped", SHIPPED)]
+    rows += [make_row(f"`--experts {k}`", "experts", SHIPPED, "--experts", str(k)) for k in EXPERTS]
+    rows += [make_row(f"`--expert-mass {m}`", "mass", SHIPPED, "--expert-mass", m) for m in MASSES]
+    rows.append(make_row("`--kv-type q8_0`", "cache", SHIPPED, "--kv-type", "q8_0"))
+    rows += [make_row(f"{t} experts made from the shipped Q4_K", "types", larder.quantize(SHIPPED, t)) for t in ("Q3_K", "Q2_K")]
+    return larder.fill(rows, larder.logits(SHIPPED))
+
+
+def unquantized_rows(larder, source):
+    rows = [make_row("F32 experts, F32 dense", "shipped", source)]
+    rows += [make_row(f"{t} experts", "types", larder.quantize(source, t)) for t in TYPES]
+    return larder.fill(rows, larder.logits(source))
+
+
+def table(rows):
+    lines = ["| " + " | ".join(title for title, _ in COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
+    lines += ["| " + " | ".join(text(row) for _, text in COLUMNS) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+class Picture:
+    """Points on two logarithmic scales, as SVG."""
+
+    WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 760, 440, 70, 44, 190, 56
+
+    def __init__(self, title, points):
+        xs, ys = [x for x, *_ in points], [y for _, y, *_ in points]
+        self.x0, self.x1 = min(xs) * 0.85, max(xs) * 1.15
+        self.y0, self.y1 = 10 ** math.floor(math.log10(min(ys))), 10 ** math.ceil(math.log10(max(ys)))
+        self.parts = [f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {self.WIDTH} {self.HEIGHT}' font-family='sans-serif' font-size='11'>",
+                      f"<rect width='{self.WIDTH}' height='{self.HEIGHT}' fill='white'/>", f"<text x='{self.LEFT}' y='20' font-size='14'>{title}</text>"]
+        self.grid()
+        self.points(points)
+
+    def at(self, x, y):
+        width, height = self.WIDTH - self.LEFT - self.RIGHT, self.HEIGHT - self.TOP - self.BOTTOM
+        return (self.LEFT + width * math.log(x / self.x0) / math.log(self.x1 / self.x0),
+                self.HEIGHT - self.BOTTOM - height * math.log(y / self.y0) / math.log(self.y1 / self.y0))
+
+    def grid(self):
+        right, bottom = self.WIDTH - self.RIGHT, self.HEIGHT - self.BOTTOM
+        for power in range(round(math.log10(self.y0)), round(math.log10(self.y1)) + 1):
+            y = self.at(self.x0, 10.0 ** power)[1]
+            self.parts.append(f"<line x1='{self.LEFT}' x2='{right}' y1='{y:.1f}' y2='{y:.1f}' stroke='#ddd'/>"
+                              f"<text x='{self.LEFT - 6}' y='{y + 4:.1f}' text-anchor='end'>1e{power}</text>")
+        for kib in [125 * 2 ** i for i in range(12)]:
+            if self.x0 <= kib <= self.x1:
+                x = self.at(kib, self.y0)[0]
+                self.parts.append(f"<line x1='{x:.1f}' x2='{x:.1f}' y1='{self.TOP}' y2='{bottom}' stroke='#ddd'/>"
+                                  f"<text x='{x:.1f}' y='{bottom + 16}' text-anchor='middle'>{kib}</text>")
+        self.parts.append(f"<text x='{self.LEFT}' y='{self.TOP - 8}'>mean KL divergence, nats</text>"
+                          f"<text x='{self.LEFT}' y='{self.HEIGHT - 12}'>KiB of experts per token; wrong tool calls: green under 10 %, orange under 30 %, red more</text>")
+
+    def points(self, points):
+        lowest = {}  # the last label's line, by column of the picture
+        for x, y, name, wrong in sorted(points, key=lambda p: -p[1]):
+            px, py = self.at(x, y)
+            colour = "#009e73" if wrong < 0.1 else "#e69f00" if wrong < 0.3 else "#d55e00"
+            line = max(py + 4, lowest.get(round(px / 90), 0) + 12)
+            lowest[round(px / 90)] = line
+            self.parts.append(f"<circle cx='{px:.1f}' cy='{py:.1f}' r='5' fill='{colour}'/><text x='{px + 9:.1f}' y='{line:.1f}'>{name}</text>")
+
+    def write(self, path):
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("\n".join(self.parts + ["</svg>"]) + "\n")
+
+
+def draw(path, title, rows):
+    points = [(r["expert_bytes"] / 1024, r["kl"], r["name"].replace("`", ""), 1 - r["call_right"]) for r in rows if r["kl"] > 0]
+    Picture(title, points).write(os.path.join(DOCS, path))
+
+
+def write_page(data):
+    half = 100 * 1.96 * math.sqrt(0.95 * 0.05 / data["tasks"])
+    of = {kind: [r for r in data["shipped"] if r["kind"] in ("shipped", kind)] for kind in ("experts", "mass", "cache", "types")}
+    page = f"""# Quality against saving
+
+What the demo model loses when its experts have fewer bits, when fewer of them are used, or when keys and values are kept in
+fewer bits. A model of 14.6 million weights says little about large ones, which lose less at the same number of bits; what carries over is how
+it is measured, and which ways of saving bytes cost the least.
+
+Made by `tools/demo/quality.py` (Python's own library and `build/larder`), never by hand. Perplexity and KL divergence on {data['n_tokens']:,} tokens of
+unseen conversations (`models/demo/suites/text.txt`), with their standard errors; *99.9 %* is the KL divergence that one token in a thousand exceeds.
+JSON and tool calls by `larder eval` on {data['tasks']} unseen prompts each ([evaluation.md](evaluation.md)): a share of 95 % is uncertain by about {half:.0f}
+points. *expert KiB per token* is what one answer token multiplies; the rate is of {data['machine']}, where all experts are in memory, whatever it is worth on a
+model this small. Only the rate differs from run to run.
+
+## From the shipped file
+
+KL divergence from the file as shipped. `python3 tools/demo/quality.py --check` measures these rows again and compares what they print. One model, one option each:
+
+**Experts used**, of 16. The model was trained with 4: more of them is not better, since weights that were never summed together are.
+
+{table(of['experts'])}
+
+**Expert mass**: of a token's 4 experts the first that reach this share of the router's weight.
+
+{table(of['mass'])}
+
+**Keys and values**
+
+{table(of['cache'])}
+
+**Expert types**, made again from the shipped 4 bits, as someone would who has no larger file:
+
+{table(of['types'])}
+
+![KL divergence against bytes per token, from the shipped file](quality-experts.svg)
+"""
+    if data["unquantized"]:
+        page += f"""
+## From the unquantized weights
+
+**These rows need the trained weights in F32**, which are not shipped: they come from the training in [tools/demo](../tools/demo/README.md)
+(`export_gguf.py`), and `quality.py --f32 FILE` measures them. KL divergence from those weights; all other matrices are Q8_0 below the first row.
+While the learning rate fell the experts were rounded as Q4_K stores them, which is why Q4_K loses next to nothing here and coarser types do.
+
+{table(data['unquantized'])}
+
+![KL divergence against bytes per token, by expert type](quality-types.svg)
+"""
+    with open(os.path.join(DOCS, "quality.md"), "w", encoding="utf-8") as file:
+        file.write(page)
+
+
+def compare(old, new):
+    """Prints what the page would say differently; the rate may."""
+    wrong = 0
+    for a, b in zip(old, new):
+        for title, text in COLUMNS[:-1]:
+            if text(a) != text(b):
+                print(f"{a['name']}: {title} was {text(a)}, is {text(b)}")
+                wrong += 1
+    print(f"{len(new)} of {len(old)} rows measured again, {wrong} figures differ")
+    return wrong == 0 and len(old) == len(new)
+
+
+def machine():
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        names = [line.split(": ", 1)[1].strip() for line in file if line.startswith("model name")]
+    return f"{len(names)} CPUs ({names[0]})" if names else "one machine"
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--larder", default=os.path.join(ROOT, "build", "larder"))
+    p.add_argument("--f32")
+    p.add_argument("--tasks", type=int, default=200, help="prompts of each suite")
+    p.add_argument("--check", action="store_true")
+    options = p.parse_args()
+    old = {"unquantized": [], "tasks": options.tasks}
+    if os.path.exists(DATA):
+        with open(DATA, encoding="utf-8") as file:
+            old = json.load(file)
+    tasks = old["tasks"] if options.check else options.tasks
+    with tempfile.TemporaryDirectory() as folder:
+        larder = Larder(os.path.abspath(options.larder), folder, tasks)
+        shipped = shipped_rows(larder)
+        if options.check:
+            sys.exit(0 if compare(old["shipped"], shipped) else 1)
+        rows = unquantized_rows(larder, options.f32) if options.f32 else old["unquantized"]
+    data = {"n_tokens": larder.n_tokens, "tasks": tasks, "machine": machine(), "shipped": shipped, "unquantized": rows}
+    with open(DATA, "w", encoding="utf-8") as file:
+        json.dump(data, file, indent=1)
+        file.write("\n")
+    draw("quality-experts.svg", "From the shipped file: fewer experts, less mass, fewer bits", shipped)
+    if rows:
+        draw("quality-types.svg", "Expert types, from the unquantized weights", rows)
+    write_page(data)
+
+
+if __name__ == "__main__":
+    main()
