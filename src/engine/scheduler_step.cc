@@ -101,7 +101,8 @@ void Scheduler::Impl::PrepareMarks(StepItem* item) {
   while (!task.marks.empty() && task.marks.front().n_tokens <= end) {
     const PlannedMark mark = task.marks.front();
     task.marks.erase(task.marks.begin());
-    std::shared_ptr<PageBuffer> blob = keeper->BeginSnapshot(mark.n_tokens);
+    std::shared_ptr<PageBuffer> blob =
+        keeper->BeginSnapshot(mark.n_tokens, task.request.side_request);
     if (blob == nullptr) continue;
     item->state_marks.push_back({mark.n_tokens - task.n_done, blob->data()});
     item->marks.push_back(mark);
@@ -214,7 +215,7 @@ void Scheduler::Impl::AfterStep(StepItem* item, const Status& status, bool dropp
     if (item->is_prompt) task.n_done += static_cast<std::int64_t>(item->tokens.size());
     for (std::size_t i = 0; i < item->marks.size(); ++i) {
       const PrefixId id = keeper->KeepSnapshot(*task.chain, item->marks[i],
-                                               std::move(item->snapshots[i]), *timeline.session);
+                                               std::move(item->snapshots[i]), timeline);
       if (item->marks[i].for_disk) task.for_disk.push_back(id);
     }
   }

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <ctime>
 
+#include "server/agent_habits.h"
 #include "server/openai_fields.h"
 
 namespace larder {
@@ -260,6 +261,7 @@ std::optional<ApiError> ParseOllamaChat(const OrderedJson& body, ChatRequest* re
     }
   }
   ReadFunctionTools(&fields, request);
+  ApplyAgentHabits(request);
   return fields.error();
 }
 
@@ -286,6 +288,7 @@ std::optional<ApiError> ParseOllamaGenerate(const OrderedJson& body, ChatRequest
     raw.text = prompt;
     request->prompts.push_back(std::move(raw));
   }
+  ApplyAgentHabits(request);
   return fields.error();
 }
 
