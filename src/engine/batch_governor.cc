@@ -24,8 +24,8 @@ void BatchGovernor::Rate::Add(std::int64_t n, std::int64_t us, double kept) {
   elapsed_us = kept * elapsed_us + static_cast<double>(std::max<std::int64_t>(us, 1));
 }
 
-BatchGovernor::BatchGovernor(BatchMode mode, std::int64_t max_rows)
-    : mode_(mode), max_rows_(max_rows), turn_tokens_(kShortestTurn) {
+BatchGovernor::BatchGovernor(BatchMode mode, std::int64_t max_rows, bool all_resident)
+    : mode_(mode), max_rows_(max_rows), all_resident_(all_resident), turn_tokens_(kShortestTurn) {
   if (mode_ == BatchMode::kNever) Say("sessions take turns: as asked for");
   if (mode_ == BatchMode::kAlways) Say("sessions answer together: as asked for");
   if (max_rows_ <= 1) Say("sessions take turns: the budget has room for one token at a time");
@@ -130,8 +130,9 @@ void BatchGovernor::BeginTrial(Figures* figures, Way way) {
   if (way == Way::kTurns) turn_done_ = turn_tokens_;  // a new turn begins
 }
 
-// No turn is faster than a session that has the machine to itself.
+// No turn is faster than a session that has the machine to itself; and what a turn saves is reads.
 bool BatchGovernor::TurnsAreHopeless(const Figures& figures) const {
+  if (all_resident_) return true;
   return alone_.is_known() && figures.together.PerSecond() > kMargin * alone_.PerSecond();
 }
 
@@ -145,6 +146,12 @@ void BatchGovernor::EndTrial(Figures* figures) {
   figures->since_decision = 0;
   figures->look_again_after =
       std::clamp(2 * figures->look_again_after, kLookAgainTokens, kLookAgainMost);
+  if (all_resident_) {
+    figures->way = Way::kTogether;
+    return Say(
+        fmt::format("{} sessions answer together: every expert is in memory; {:.2f} tokens/s",
+                    n_ready_, together));
+  }
   const double turns = figures->turns.is_known() ? figures->turns.PerSecond() : alone_.PerSecond();
   // Answers that come evenly are worth a little.
   figures->way = turns > kMargin * together ? Way::kTurns : Way::kTogether;

@@ -2,7 +2,8 @@
 // for some tokens while the others wait. Together, weights and shared experts are read once for
 // all; but sessions whose experts are not each other's push them out of the slots, and then four
 // together can be slower than one after the other. It measures both and takes the faster, looks
-// again now and then, and says why. Pure arithmetic over what it is told; one thread.
+// again now and then, and says why. Where nothing is read from the disk there is nothing to try:
+// then all go together. Pure arithmetic over what it is told; one thread.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +18,8 @@ namespace larder {
 
 class BatchGovernor {
  public:
-  /// At most `max_rows` sessions in a step.
-  BatchGovernor(BatchMode mode, std::int64_t max_rows);
+  /// At most `max_rows` sessions in a step. `all_resident`: every expert is in memory.
+  BatchGovernor(BatchMode mode, std::int64_t max_rows, bool all_resident);
 
   /// Of the sessions that have a token to append (`ready`, ascending, not empty): those that the
   /// next step serves.
@@ -64,6 +65,7 @@ class BatchGovernor {
 
   BatchMode mode_;
   std::int64_t max_rows_;
+  bool all_resident_;
   std::map<std::size_t, Figures> figures_;  // by the number of sessions
   Rate alone_;                              // of the only session there is
   std::size_t n_ready_ = 0;

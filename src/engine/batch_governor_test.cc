@@ -46,8 +46,17 @@ void ExpectFair(const Played& played, std::int64_t tolerance) {
   EXPECT_LE(*most - *least, tolerance);
 }
 
+TEST(BatchGovernor, WhereEveryExpertIsInMemoryNothingElseIsTried) {
+  BatchGovernor governor(BatchMode::kAuto, 64, true);
+  const Cost cost = [](const std::vector<int>& served, std::int64_t) {
+    return 100000 * static_cast<std::int64_t>(served.size());
+  };
+  EXPECT_EQ(Play(governor, 4, 4000, cost).n_together, 1000);
+  EXPECT_NE(governor.decision().find("in memory"), std::string::npos) << governor.decision();
+}
+
 TEST(BatchGovernor, InMemoryAllGoTogether) {
-  BatchGovernor governor(BatchMode::kAuto, 64);
+  BatchGovernor governor(BatchMode::kAuto, 64, false);
   const Cost cost = [](const std::vector<int>& served, std::int64_t) {
     return 100000 + 20000 * static_cast<std::int64_t>(served.size());
   };
@@ -63,7 +72,7 @@ TEST(BatchGovernor, InMemoryAllGoTogether) {
 // Four sessions push each other's experts out: a step of four costs five times one session's, and a
 // turn begins slowly, until its experts are back.
 TEST(BatchGovernor, WhenTogetherIsSlowerTheyTakeTurnsLongEnough) {
-  BatchGovernor governor(BatchMode::kAuto, 64);
+  BatchGovernor governor(BatchMode::kAuto, 64, false);
   const Cost cost = [](const std::vector<int>& served, std::int64_t in_a_row) -> std::int64_t {
     if (served.size() > 1) return 125000 * static_cast<std::int64_t>(served.size());
     return 100000 + 150000 / (1 + in_a_row);
@@ -77,7 +86,7 @@ TEST(BatchGovernor, WhenTogetherIsSlowerTheyTakeTurnsLongEnough) {
 }
 
 TEST(BatchGovernor, ItNoticesThatThingsHaveChanged) {
-  BatchGovernor governor(BatchMode::kAuto, 64);
+  BatchGovernor governor(BatchMode::kAuto, 64, false);
   bool together_is_good = false;
   const Cost cost = [&](const std::vector<int>& served, std::int64_t) -> std::int64_t {
     const auto n = static_cast<std::int64_t>(served.size());
@@ -92,21 +101,22 @@ TEST(BatchGovernor, ItNoticesThatThingsHaveChanged) {
 
 TEST(BatchGovernor, AsAskedFor) {
   const Cost cost = [](const std::vector<int>&, std::int64_t) { return 1000; };
-  BatchGovernor never(BatchMode::kNever, 64);
+  BatchGovernor never(BatchMode::kNever, 64, false);
   EXPECT_EQ(Play(never, 4, 400, cost).n_together, 0);
-  BatchGovernor always(BatchMode::kAlways, 64);
+  BatchGovernor always(BatchMode::kAlways, 64, false);
   EXPECT_EQ(Play(always, 4, 400, cost).n_together, 100);
-  BatchGovernor narrow(BatchMode::kAlways, 3);  // three of four at a time, all of them served
+  BatchGovernor narrow(BatchMode::kAlways, 3,
+                       false);  // three of four at a time, all of them served
   const Played played = Play(narrow, 4, 1200, cost);
   EXPECT_EQ(played.n_together, 400);
   ExpectFair(played, 3);
-  BatchGovernor one_row(BatchMode::kAuto, 1);
+  BatchGovernor one_row(BatchMode::kAuto, 1, false);
   EXPECT_EQ(Play(one_row, 4, 400, cost).n_together, 0);
 }
 
 // Sessions come and go: whoever is ready is served, nobody else.
 TEST(BatchGovernor, OnlyTheReadyAreServed) {
-  BatchGovernor governor(BatchMode::kAuto, 2);
+  BatchGovernor governor(BatchMode::kAuto, 2, false);
   std::vector<std::vector<int>> sets = {{2}, {0, 3}, {1, 2, 3}, {0, 1, 2, 3}, {3}, {1, 3}};
   for (int i = 0; i < 3000; ++i) {
     const std::vector<int>& ready = sets[static_cast<std::size_t>(i / 5) % sets.size()];

@@ -12,7 +12,7 @@ from conftest import Server
 
 @pytest.mark.skipif(os.environ.get("LARDER_SCHEMATHESIS") != "1", reason="takes minutes: LARDER_SCHEMATHESIS=1")
 def test_description_holds(tmp_path):
-    server = Server("--ctx", "8192", "--parallel", "2", "--max-tokens", "8")
+    server = Server("--ctx", "1024", "--parallel", "2", "--max-tokens", "8")
     program = os.path.join(os.path.dirname(sys.executable), "schemathesis")
     try:
         ended = subprocess.run(
