@@ -25,8 +25,9 @@ class BatchGovernor {
   /// next step serves.
   std::vector<int> Choose(std::span<const int> ready);
 
-  /// What Choose gave was served alone (no prompt with it) in this time.
-  void Record(std::int64_t elapsed_us);
+  /// What Choose gave was served alone (no prompt with it) in this time, `waiting_us` of it spent
+  /// on nothing but the disk.
+  void Record(std::int64_t elapsed_us, std::int64_t waiting_us);
 
   /// What is done now, and why.
   const std::string& decision() const { return decision_; }
@@ -68,6 +69,7 @@ class BatchGovernor {
   bool all_resident_;
   std::map<std::size_t, Figures> figures_;  // by the number of sessions
   Rate alone_;                              // of the only session there is
+  Rate unhindered_;                         // of one session, were its experts always there
   std::size_t n_ready_ = 0;
   std::size_t n_served_ = 0;
   // The turn under way.

@@ -134,10 +134,12 @@ void Scheduler::Impl::RunStep(std::vector<StepItem> items) {
     item.slot->in_step = true;
   }
   const std::int64_t start_us = NowUs();
+  const std::int64_t waited_before_us = engine->phase_times().expert_wait_us;
   const auto on_layer = [&](int n_layers_done) { AfterLayer(items, n_layers_done); };
   const Status status = Session::AppendTogether(engine, steps, on_layer);
   const std::int64_t elapsed_us = NowUs() - start_us;
-  if (status.ok()) CountStep(items, elapsed_us);
+  const std::int64_t waiting_us = engine->phase_times().expert_wait_us - waited_before_us;
+  if (status.ok()) CountStep(items, elapsed_us, waiting_us);
   for (std::size_t i = 0; i < items.size(); ++i) AfterStep(&items[i], status, steps[i].dropped);
 }
 
@@ -245,7 +247,8 @@ void Scheduler::Impl::AfterStep(StepItem* item, const Status& status, bool dropp
   }
 }
 
-void Scheduler::Impl::CountStep(std::span<const StepItem> items, std::int64_t elapsed_us) {
+void Scheduler::Impl::CountStep(std::span<const StepItem> items, std::int64_t elapsed_us,
+                                std::int64_t waiting_us) {
   std::uint64_t n_prompt_rows = 0;
   std::uint64_t n_answer_rows = 0;
   for (const StepItem& item : items) {
@@ -258,7 +261,7 @@ void Scheduler::Impl::CountStep(std::span<const StepItem> items, std::int64_t el
     prompts_had_us += elapsed_us;
   } else {
     answers_had_us += elapsed_us;
-    governor->Record(elapsed_us);
+    governor->Record(elapsed_us, waiting_us);
   }
   const std::lock_guard lock(mutex);
   ++stats.n_steps;

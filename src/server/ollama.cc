@@ -246,6 +246,7 @@ std::optional<ApiError> ParseOllamaChat(const OrderedJson& body, ChatRequest* re
       Fields message((*list)[i], where);
       RefuseImages(&message);
       OrderedJson copy = (*list)[i];
+      message.Text("name");  // checked, though the tool's name goes before it
       if (const auto tool = message.Text("tool_name")) copy["name"] = *tool;
       if (message.error()) fields.Refuse(*message.error());
       messages.push_back(std::move(copy));
