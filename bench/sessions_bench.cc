@@ -1,6 +1,6 @@
 // sessions_bench: several sessions at once on one engine, beside one alone: answers and prompts,
 // with routing generated per session (every session its own favourite experts, or all the same
-// ones). The rates of a run are compared within it.
+// ones). Both are measured in turn, several times, and compared within the run: medians.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -34,6 +34,7 @@ struct Options {
   std::int64_t n_warm = 32;    // before them
   std::int64_t n_prompt = 0;   // of each prompt; 0: prompts are not measured
   std::int64_t max_batch = 0;
+  int n_repeats = 3;
   std::string batching = "auto";
   std::string throttle;
   std::int64_t context_tokens = 2048;
@@ -121,7 +122,30 @@ struct Rate {
   double tokens_per_second = 0;
   double hit_rate = 0;
   std::string batching;
+  std::string phases;
 };
+
+double Median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const std::size_t middle = values.size() / 2;
+  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+}
+
+// Where the time of the steps between two moments went, per step.
+std::string PhasesOf(const SchedulerStats& before, const SchedulerStats& after) {
+  const auto n_steps =
+      static_cast<double>(std::max<std::uint64_t>(after.n_steps - before.n_steps, 1));
+  const auto ms = [&](std::int64_t PhaseTimes::*phase) {
+    return static_cast<double>(after.phases.*phase - before.phases.*phase) / n_steps / 1000;
+  };
+  return fmt::format(
+      "{:.2f} rows a step; ms of it: embedding {:.2f}, attention {:.2f}, linear attention {:.2f}, "
+      "router and shared {:.2f}, experts {:.2f}, waiting {:.2f}, output {:.2f}",
+      static_cast<double>(after.n_step_rows - before.n_step_rows) / n_steps,
+      ms(&PhaseTimes::embedding_us), ms(&PhaseTimes::attention_us),
+      ms(&PhaseTimes::linear_attention_us), ms(&PhaseTimes::router_us), ms(&PhaseTimes::experts_us),
+      ms(&PhaseTimes::expert_wait_us), ms(&PhaseTimes::output_us));
+}
 
 // Answers of `count` sessions at once; all of them go on until the last token is counted.
 Result<Rate> MeasureAnswers(Engine* engine, const Options& options, int count, BatchMode mode) {
@@ -140,7 +164,7 @@ Result<Rate> MeasureAnswers(Engine* engine, const Options& options, int count, B
   while (meter.start_us == 0 && meter.n_finished == 0) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
-  const ExpertStats before = scheduler->stats().experts;
+  const SchedulerStats before = scheduler->stats();
   while (meter.n_finished < count) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   if (meter.failed) return IoError("a request failed");
   if (meter.end_us == 0) return InvalidArgument("the context is too short for these tokens");
@@ -148,15 +172,17 @@ Result<Rate> MeasureAnswers(Engine* engine, const Options& options, int count, B
   Rate rate;
   rate.tokens_per_second = 1e6 * static_cast<double>(meter.n_wanted) /
                            static_cast<double>(meter.end_us - meter.start_us);
-  const auto hits = static_cast<double>(stats.experts.n_hits - before.n_hits);
-  const auto misses = static_cast<double>(stats.experts.n_misses - before.n_misses);
+  const auto hits = static_cast<double>(stats.experts.n_hits - before.experts.n_hits);
+  const auto misses = static_cast<double>(stats.experts.n_misses - before.experts.n_misses);
   rate.hit_rate = hits / std::max(hits + misses, 1.0);
   rate.batching = stats.batching;
+  rate.phases = PhasesOf(before, stats);
   return rate;
 }
 
-// Seconds for `count` prompts, submitted at once.
-Result<double> MeasurePrompts(Engine* engine, const Options& options, int count, BatchMode mode) {
+// Seconds for `count` prompts, submitted at once; other prompts for another `seed`.
+Result<double> MeasurePrompts(Engine* engine, const Options& options, int count, BatchMode mode,
+                              int seed) {
   LARDER_ASSIGN_OR_RETURN(
       const std::unique_ptr<Scheduler> scheduler,
       Scheduler::Create(engine, {.n_parallel = count, .batching = mode, .reuse_prefixes = false}));
@@ -164,7 +190,8 @@ Result<double> MeasurePrompts(Engine* engine, const Options& options, int count,
   const std::int64_t start_us = NowUs();
   for (int i = 0; i < count; ++i) {
     auto id = scheduler->Submit(
-        Request(options.n_prompt, 0, static_cast<std::uint64_t>(i + 1), engine->shape().n_vocab),
+        Request(options.n_prompt, 0, static_cast<std::uint64_t>(seed * count + i + 1),
+                engine->shape().n_vocab),
         std::make_shared<MeterListener>(&meter));
     if (!id.ok()) return id.status();
   }
@@ -173,29 +200,61 @@ Result<double> MeasurePrompts(Engine* engine, const Options& options, int count,
   return SecondsSince(start_us);
 }
 
-Status MeasureAll(Engine* engine, const Options& options) {
-  if (options.n_prompt > 0) {
+Status MeasurePromptPairs(Engine* engine, const Options& options) {
+  const int count = options.n_sessions;
+  std::vector<double> ratios;
+  for (int i = 0; i < options.n_repeats; ++i) {
+    const int seed = 1 + 2 * i;
     LARDER_ASSIGN_OR_RETURN(const double apart,
-                            MeasurePrompts(engine, options, options.n_sessions, BatchMode::kNever));
+                            MeasurePrompts(engine, options, count, BatchMode::kNever, seed));
     LARDER_ASSIGN_OR_RETURN(const double together,
-                            MeasurePrompts(engine, options, options.n_sessions, BatchMode::kAuto));
-    fmt::print("{} prompts of {} tokens: {:.2f} s one after another, {:.2f} s together\n",
-               options.n_sessions, options.n_prompt, apart, together);
-    fmt::print("prompts_ratio {:.3f}\n", apart / together);
+                            MeasurePrompts(engine, options, count, BatchMode::kAuto, seed + 1));
+    fmt::print("{} prompts of {} tokens: {:.2f} s one after another, {:.2f} s together\n", count,
+               options.n_prompt, apart, together);
+    ratios.push_back(apart / together);
   }
-  if (options.n_tokens == 0) return Status::Ok();
-  LARDER_ASSIGN_OR_RETURN(const Rate alone, MeasureAnswers(engine, options, 1, BatchMode::kAuto));
-  fmt::print("one session: {:.3f} tokens/s, {:.1f} % hits\n", alone.tokens_per_second,
-             100 * alone.hit_rate);
+  fmt::print("prompts_ratio {:.3f}\n", Median(std::move(ratios)));
+  return Status::Ok();
+}
+
+Status MeasureAnswerPairs(Engine* engine, const Options& options) {
   const BatchMode mode = options.batching == "always"  ? BatchMode::kAlways
                          : options.batching == "never" ? BatchMode::kNever
                                                        : BatchMode::kAuto;
-  LARDER_ASSIGN_OR_RETURN(const Rate all,
-                          MeasureAnswers(engine, options, options.n_sessions, mode));
-  fmt::print("{} sessions: {:.3f} tokens/s in all, {:.1f} % hits; {}\n", options.n_sessions,
-             all.tokens_per_second, 100 * all.hit_rate, all.batching);
-  fmt::print("single_hit_rate {:.3f}\nanswers_ratio {:.3f}\n", alone.hit_rate,
-             all.tokens_per_second / alone.tokens_per_second);
+  std::vector<double> ratios;
+  std::vector<double> hit_rates;
+  for (int i = 0; i < options.n_repeats; ++i) {
+    LARDER_ASSIGN_OR_RETURN(const Rate alone, MeasureAnswers(engine, options, 1, BatchMode::kAuto));
+    fmt::print("one session: {:.3f} tokens/s, {:.1f} % hits; {}\n", alone.tokens_per_second,
+               100 * alone.hit_rate, alone.phases);
+    hit_rates.push_back(alone.hit_rate);
+    if (options.n_sessions < 2) continue;
+    LARDER_ASSIGN_OR_RETURN(const Rate all,
+                            MeasureAnswers(engine, options, options.n_sessions, mode));
+    fmt::print("{} sessions: {:.3f} tokens/s in all, {:.1f} % hits; {}; {}\n", options.n_sessions,
+               all.tokens_per_second, 100 * all.hit_rate, all.phases, all.batching);
+    ratios.push_back(all.tokens_per_second / alone.tokens_per_second);
+  }
+  fmt::print("single_hit_rate {:.3f}\n", Median(std::move(hit_rates)));
+  if (!ratios.empty()) fmt::print("answers_ratio {:.3f}\n", Median(std::move(ratios)));
+  return Status::Ok();
+}
+
+// Slots start empty, and what fills them first is nobody's merit.
+Status FillSlots(Engine* engine, Options options) {
+  options.n_prompt = std::max<std::int64_t>(options.n_prompt, 256);
+  const int n_times = engine->plan().slots.holds_all ? 4 : 1;
+  for (int i = 0; i < n_times; ++i) {
+    LARDER_RETURN_IF_ERROR(
+        MeasurePrompts(engine, options, options.n_sessions, BatchMode::kAuto, 1000 + i).status());
+  }
+  return Status::Ok();
+}
+
+Status MeasureAll(Engine* engine, const Options& options) {
+  LARDER_RETURN_IF_ERROR(FillSlots(engine, options));
+  if (options.n_prompt > 0) LARDER_RETURN_IF_ERROR(MeasurePromptPairs(engine, options));
+  if (options.n_tokens > 0) LARDER_RETURN_IF_ERROR(MeasureAnswerPairs(engine, options));
   return Status::Ok();
 }
 
@@ -304,6 +363,9 @@ int Main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--warm", options.n_warm, "tokens of each answer before")->capture_default_str();
   app.add_option("-p,--prompt", options.n_prompt, "tokens of each prompt")->capture_default_str();
+  app.add_option("-r,--repeats", options.n_repeats, "of every pair that is compared")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   app.add_option("--batch", options.max_batch, "prompt tokens at once");
   app.add_option("--ctx", options.context_tokens, "context")->capture_default_str();
   app.add_option("--batching", options.batching, "auto, always or never")

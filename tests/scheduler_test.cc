@@ -213,6 +213,23 @@ TEST_F(SchedulerTest, SideRequestsTakeNothingFromAConversation) {
   }
 }
 
+// Where there is room, a side request's beginning is kept like any other.
+TEST_F(SchedulerTest, SideRequestsKeepWhatThereIsRoomFor) {
+  options_.prefix_cache_bytes = 8 * kMiB;
+  Load();
+  const std::unique_ptr<Scheduler> scheduler = Start({.n_parallel = 1});
+  RequestSpec side;
+  side.prompt = RandomTokens(90, kVocab, 7);
+  side.side_request = true;
+  RequestSpec other = side;
+  other.prompt = RandomTokens(70, kVocab, 8);
+  const Served cold = Serve(*scheduler, side);
+  Serve(*scheduler, other);
+  const Served again = Serve(*scheduler, side);
+  EXPECT_EQ(again.result.n_reused, 89);
+  EXPECT_TRUE(SameBits(again.answer, cold.answer));
+}
+
 TEST_F(SchedulerTest, MemoryForPrefixesHasALimitAndAnswersStayRight) {
   for (const std::uint64_t cache_bytes : {std::uint64_t{0}, 40 * kMiB / 1024, 200 * kMiB / 1024}) {
     options_.prefix_cache_bytes = cache_bytes;

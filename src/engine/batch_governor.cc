@@ -15,7 +15,8 @@ constexpr double kTurnLoss = 0.04;              // of a turn's time, that its be
 constexpr double kMargin = 1.03;                // a way must be this much faster to be changed to
 constexpr std::int64_t kLookAgainTokens = 512;  // the first time; doubled up to
 constexpr std::int64_t kLookAgainMost = 8192;
-constexpr double kKept = 0.998;  // of what was measured, at each new token
+constexpr double kKept = 0.998;      // of what was measured, at each new token
+constexpr double kEnoughTokens = 8;  // to know how fast one session computes
 
 }  // namespace
 
@@ -24,8 +25,8 @@ void BatchGovernor::Rate::Add(std::int64_t n, std::int64_t us, double kept) {
   elapsed_us = kept * elapsed_us + static_cast<double>(std::max<std::int64_t>(us, 1));
 }
 
-BatchGovernor::BatchGovernor(BatchMode mode, std::int64_t max_rows)
-    : mode_(mode), max_rows_(max_rows), turn_tokens_(kShortestTurn) {
+BatchGovernor::BatchGovernor(BatchMode mode, std::int64_t max_rows, bool all_resident)
+    : mode_(mode), max_rows_(max_rows), all_resident_(all_resident), turn_tokens_(kShortestTurn) {
   if (mode_ == BatchMode::kNever) Say("sessions take turns: as asked for");
   if (mode_ == BatchMode::kAlways) Say("sessions answer together: as asked for");
   if (max_rows_ <= 1) Say("sessions take turns: the budget has room for one token at a time");
@@ -90,8 +91,9 @@ void BatchGovernor::MeasureTurn(std::int64_t elapsed_us, Figures* figures) {
   }
 }
 
-void BatchGovernor::Record(std::int64_t elapsed_us) {
+void BatchGovernor::Record(std::int64_t elapsed_us, std::int64_t waiting_us) {
   if (n_ready_ == 1) alone_.Add(1, elapsed_us, kKept);
+  if (n_served_ == 1) unhindered_.Add(1, elapsed_us - waiting_us, kKept);
   if (n_ready_ <= 1) return;
   Figures& figures = figures_[n_ready_];
   const auto served = static_cast<std::int64_t>(n_served_);
@@ -119,7 +121,10 @@ void BatchGovernor::Record(std::int64_t elapsed_us) {
   if (!decides || !figures.is_trial) return;
   const std::int64_t each = figures.way == Way::kTogether ? kTrialWarmTokens + kTrialTokens
                                                           : std::max(kTrialTokens, turn_tokens_);
-  if (figures.trial_tokens >= each * n_ready) EndTrial(&figures);
+  // How long turns must be takes long to find out: not where no turn could win.
+  const bool is_vain =
+      figures.way == Way::kTurns && figures.together.is_known() && TurnsAreHopeless(figures);
+  if (is_vain || figures.trial_tokens >= each * n_ready) EndTrial(&figures);
 }
 
 void BatchGovernor::BeginTrial(Figures* figures, Way way) {
@@ -130,9 +135,15 @@ void BatchGovernor::BeginTrial(Figures* figures, Way way) {
   if (way == Way::kTurns) turn_done_ = turn_tokens_;  // a new turn begins
 }
 
-// No turn is faster than a session that has the machine to itself.
+// No turn is faster than a session that has the machine to itself, nor than one that never waits
+// for the disk.
 bool BatchGovernor::TurnsAreHopeless(const Figures& figures) const {
-  return alone_.is_known() && figures.together.PerSecond() > kMargin * alone_.PerSecond();
+  if (all_resident_) return true;
+  const double together = figures.together.PerSecond();
+  if (unhindered_.n_tokens >= kEnoughTokens && together > kMargin * unhindered_.PerSecond()) {
+    return true;
+  }
+  return alone_.is_known() && together > kMargin * alone_.PerSecond();
 }
 
 void BatchGovernor::EndTrial(Figures* figures) {
@@ -145,7 +156,15 @@ void BatchGovernor::EndTrial(Figures* figures) {
   figures->since_decision = 0;
   figures->look_again_after =
       std::clamp(2 * figures->look_again_after, kLookAgainTokens, kLookAgainMost);
-  const double turns = figures->turns.is_known() ? figures->turns.PerSecond() : alone_.PerSecond();
+  if (all_resident_) {
+    figures->way = Way::kTogether;
+    return Say(
+        fmt::format("{} sessions answer together: every expert is in memory; {:.2f} tokens/s",
+                    n_ready_, together));
+  }
+  const double turns = figures->turns.is_known() ? figures->turns.PerSecond()
+                       : alone_.is_known()       ? alone_.PerSecond()
+                                                 : unhindered_.PerSecond();
   // Answers that come evenly are worth a little.
   figures->way = turns > kMargin * together ? Way::kTurns : Way::kTogether;
   if (figures->way == Way::kTogether) {

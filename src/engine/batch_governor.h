@@ -2,7 +2,8 @@
 // for some tokens while the others wait. Together, weights and shared experts are read once for
 // all; but sessions whose experts are not each other's push them out of the slots, and then four
 // together can be slower than one after the other. It measures both and takes the faster, looks
-// again now and then, and says why. Pure arithmetic over what it is told; one thread.
+// again now and then, and says why. Where nothing is read from the disk there is nothing to try:
+// then all go together. Pure arithmetic over what it is told; one thread.
 #pragma once
 
 #include <cstdint>
@@ -17,15 +18,16 @@ namespace larder {
 
 class BatchGovernor {
  public:
-  /// At most `max_rows` sessions in a step.
-  BatchGovernor(BatchMode mode, std::int64_t max_rows);
+  /// At most `max_rows` sessions in a step. `all_resident`: every expert is in memory.
+  BatchGovernor(BatchMode mode, std::int64_t max_rows, bool all_resident);
 
   /// Of the sessions that have a token to append (`ready`, ascending, not empty): those that the
   /// next step serves.
   std::vector<int> Choose(std::span<const int> ready);
 
-  /// What Choose gave was served alone (no prompt with it) in this time.
-  void Record(std::int64_t elapsed_us);
+  /// What Choose gave was served alone (no prompt with it) in this time, `waiting_us` of it spent
+  /// on nothing but the disk.
+  void Record(std::int64_t elapsed_us, std::int64_t waiting_us);
 
   /// What is done now, and why.
   const std::string& decision() const { return decision_; }
@@ -64,8 +66,10 @@ class BatchGovernor {
 
   BatchMode mode_;
   std::int64_t max_rows_;
+  bool all_resident_;
   std::map<std::size_t, Figures> figures_;  // by the number of sessions
   Rate alone_;                              // of the only session there is
+  Rate unhindered_;                         // of one session, were its experts always there
   std::size_t n_ready_ = 0;
   std::size_t n_served_ = 0;
   // The turn under way.

@@ -42,14 +42,14 @@ bool PrefixKeeper::Has(const PrefixId& id) const {
   return memory_.Has(id) || (disk_ != nullptr && disk_->Has(id));
 }
 
-PrefixBlob PrefixKeeper::Get(const PrefixId& id, std::uint64_t size_bytes, bool may_evict) {
-  PrefixBlob kept = memory_.Find(id);
+PrefixBlob PrefixKeeper::Get(const PrefixId& id, std::uint64_t size_bytes, bool is_side) {
+  PrefixBlob kept = memory_.Find(id, is_side);
   if (disk_ != nullptr && kept != nullptr) disk_->Touch(id);
   if (kept != nullptr || disk_ == nullptr) return kept;
-  const std::shared_ptr<PageBuffer> blob = memory_.Allocate(size_bytes, may_evict);
+  const std::shared_ptr<PageBuffer> blob = memory_.Allocate(size_bytes, is_side);
   if (blob == nullptr || !disk_->Read(id, {blob->data(), blob->size_bytes()})) return nullptr;
   used_disk_ = true;
-  memory_.Insert(id, blob, false);
+  memory_.Insert(id, blob, false, is_side);
   return blob;
 }
 
@@ -73,7 +73,7 @@ std::vector<std::int64_t> PrefixKeeper::Candidates(const PrefixChain& chain, std
 }
 
 std::int64_t PrefixKeeper::Restore(const PrefixChain& chain, std::span<const Timeline* const> all,
-                                   Timeline* target, bool may_evict) {
+                                   Timeline* target) {
   ++stats_.n_lookups;
   memory_.BeginUse();
   used_disk_ = false;
@@ -96,7 +96,7 @@ std::int64_t PrefixKeeper::Restore(const PrefixChain& chain, std::span<const Tim
     const bool stands_there =
         target->is_live && n == static_cast<std::int64_t>(target->tokens.size());
     if (n <= n_own && (stands_there || recurrent_bytes_ == 0)) return finish(n);
-    if (Load(chain, n, n_own, other, target, may_evict)) return finish(n);
+    if (Load(chain, n, n_own, other, target)) return finish(n);
   }
   target->session->Clear();
   target->tokens.clear();
@@ -110,8 +110,7 @@ std::int64_t PrefixKeeper::Restore(const PrefixChain& chain, std::span<const Tim
 // pages and the snapshot the rest. False, with only n_own left in target, when something is
 // missing.
 bool PrefixKeeper::Load(const PrefixChain& chain, std::int64_t n_tokens, std::int64_t n_own,
-                        std::pair<const Timeline*, std::int64_t> other, Timeline* target,
-                        bool may_evict) {
+                        std::pair<const Timeline*, std::int64_t> other, Timeline* target) {
   const PrefixId id = chain.At(PrefixKind::kSnapshot, n_tokens);
   if (!Has(id)) return false;
   const std::int64_t whole = WholePages(n_tokens);
@@ -119,7 +118,7 @@ bool PrefixKeeper::Load(const PrefixChain& chain, std::int64_t n_tokens, std::in
   for (std::int64_t end = WholePages(n_held) + page_tokens_; end <= whole; end += page_tokens_) {
     if (!Has(chain.At(PrefixKind::kPage, end))) return false;
   }
-  const PrefixBlob snapshot = Get(id, SnapshotBytes(n_tokens), may_evict);
+  const PrefixBlob snapshot = Get(id, SnapshotBytes(n_tokens), target->is_side);
   if (snapshot == nullptr) return false;
   SessionState& state = target->session->state();
   target->tokens.resize(static_cast<std::size_t>(std::min(n_own, n_tokens)));
@@ -134,7 +133,7 @@ bool PrefixKeeper::Load(const PrefixChain& chain, std::int64_t n_tokens, std::in
   for (std::int64_t begin = WholePages(at); begin < whole; begin += page_tokens_) {
     const PrefixId page = chain.At(PrefixKind::kPage, begin + page_tokens_);
     const auto page_bytes = static_cast<std::uint64_t>(page_tokens_) * kv_bytes_per_token_;
-    const PrefixBlob blob = Get(page, page_bytes, may_evict);
+    const PrefixBlob blob = Get(page, page_bytes, target->is_side);
     if (blob == nullptr) return false;
     state.LoadKv(begin, page_tokens_, blob->data());
   }
@@ -182,51 +181,53 @@ std::vector<PlannedMark> PrefixKeeper::PlanMarks(std::span<const std::int64_t> b
   return marks;
 }
 
-std::shared_ptr<PageBuffer> PrefixKeeper::BeginSnapshot(std::int64_t n_tokens) {
-  return memory_.Allocate(SnapshotBytes(n_tokens), true);
+std::shared_ptr<PageBuffer> PrefixKeeper::BeginSnapshot(std::int64_t n_tokens, bool is_side) {
+  return memory_.Allocate(SnapshotBytes(n_tokens), is_side);
 }
 
 PrefixId PrefixKeeper::KeepSnapshot(const PrefixChain& chain, const PlannedMark& mark,
-                                    std::shared_ptr<PageBuffer> blob, const Session& session) {
+                                    std::shared_ptr<PageBuffer> blob, const Timeline& timeline) {
   const std::int64_t whole = WholePages(mark.n_tokens);
-  session.state().SaveKv(whole, mark.n_tokens - whole, blob->data() + recurrent_bytes_);
+  timeline.session->state().SaveKv(whole, mark.n_tokens - whole, blob->data() + recurrent_bytes_);
   const PrefixId id = chain.At(PrefixKind::kSnapshot, mark.n_tokens);
-  memory_.Insert(id, std::move(blob), mark.is_spare);
+  memory_.Insert(id, std::move(blob), mark.is_spare, timeline.is_side);
   return id;
 }
 
 void PrefixKeeper::Keep(const Timeline& timeline, std::span<const PrefixId> for_disk) {
-  if (timeline.is_side || timeline.tokens.empty() || memory_.limit_bytes() == 0) return;
+  if (timeline.tokens.empty() || memory_.limit_bytes() == 0) return;
+  const bool is_side = timeline.is_side;
+  PrefixDisk* disk = is_side ? nullptr : disk_.get();
   const PrefixChain chain(timeline.tokens, page_tokens_);
   const auto n_tokens = static_cast<std::int64_t>(timeline.tokens.size());
   const SessionState& state = timeline.session->state();
   for (std::int64_t end = page_tokens_; end <= n_tokens; end += page_tokens_) {
     const PrefixId id = chain.At(PrefixKind::kPage, end);
-    const bool on_disk = disk_ == nullptr || disk_->Has(id);
-    PrefixBlob kept = memory_.Find(id);
+    const bool on_disk = disk == nullptr || disk->Has(id);
+    PrefixBlob kept = memory_.Find(id, is_side);
     if (kept == nullptr) {
       const auto page_bytes = static_cast<std::uint64_t>(page_tokens_) * kv_bytes_per_token_;
-      const std::shared_ptr<PageBuffer> blob = memory_.Allocate(page_bytes, true);
+      const std::shared_ptr<PageBuffer> blob = memory_.Allocate(page_bytes, is_side);
       if (blob == nullptr) break;
       state.SaveKv(end - page_tokens_, page_tokens_, blob->data());
-      memory_.Insert(id, blob, false);
+      memory_.Insert(id, blob, false, is_side);
       kept = blob;
     }
-    if (!on_disk) disk_->Write(id, kept);
+    if (!on_disk) disk->Write(id, kept);
   }
-  if (disk_ != nullptr) {
+  if (disk != nullptr) {
     for (const PrefixId& id : for_disk) {
-      const PrefixBlob kept = memory_.Find(id);
-      if (kept != nullptr) disk_->Write(id, kept);
+      const PrefixBlob kept = memory_.Find(id, is_side);
+      if (kept != nullptr) disk->Write(id, kept);
     }
   }
   const PrefixId end = chain.At(PrefixKind::kSnapshot, n_tokens);
   if (!timeline.is_live || memory_.Has(end)) return;
-  std::shared_ptr<PageBuffer> blob = BeginSnapshot(n_tokens);
+  std::shared_ptr<PageBuffer> blob = BeginSnapshot(n_tokens, is_side);
   if (blob == nullptr) return;
   const std::span<const std::byte> recurrent = state.recurrent_part();
   std::memcpy(blob->data(), recurrent.data(), recurrent.size());
-  (void)KeepSnapshot(chain, {n_tokens, false, false}, std::move(blob), *timeline.session);
+  (void)KeepSnapshot(chain, {n_tokens, false, false}, std::move(blob), timeline);
 }
 
 void PrefixKeeper::StopDisk(std::int64_t deadline_us) {

@@ -23,7 +23,7 @@ struct Timeline {
   std::unique_ptr<Session> session;
   std::vector<std::int32_t> tokens;
   bool is_live = true;   // the recurrent part stands behind the last of them
-  bool is_side = false;  // of a small request: nothing to be kept
+  bool is_side = false;  // of a small request: kept where that takes no room from others
   std::uint64_t last_use = 0;
 };
 
@@ -53,9 +53,9 @@ class PrefixKeeper {
 
   /// Makes `target`'s session hold the longest kept beginning of the prompt, at most all tokens but
   /// the last, and returns its length; 0: an empty session. `all` are the timelines there are,
-  /// target among them. `may_evict`: what comes from the disk may push others out of memory.
+  /// target among them.
   std::int64_t Restore(const PrefixChain& chain, std::span<const Timeline* const> all,
-                       Timeline* target, bool may_evict);
+                       Timeline* target);
 
   /// Where snapshots of a prompt pay, ascending, behind n_reused tokens and before the last.
   /// `boundaries` are ends of messages.
@@ -64,13 +64,13 @@ class PrefixKeeper {
 
   /// Memory for the snapshot after n_tokens; its first RecurrentBytes() are a StateMark's. Null
   /// when there is no room.
-  std::shared_ptr<PageBuffer> BeginSnapshot(std::int64_t n_tokens);
-  /// Keeps it; the session has read beyond the mark.
+  std::shared_ptr<PageBuffer> BeginSnapshot(std::int64_t n_tokens, bool is_side);
+  /// Keeps it; the timeline's session has read beyond the mark.
   PrefixId KeepSnapshot(const PrefixChain& chain, const PlannedMark& mark,
-                        std::shared_ptr<PageBuffer> blob, const Session& session);
+                        std::shared_ptr<PageBuffer> blob, const Timeline& timeline);
 
   /// A session's request has ended: keeps its whole pages, the state after its last token, and
-  /// writes to disk the pages and `for_disk`.
+  /// writes to disk the pages and `for_disk`; nothing of a side request.
   void Keep(const Timeline& timeline, std::span<const PrefixId> for_disk);
 
   PrefixKeeperStats stats() const { return stats_; }
@@ -86,9 +86,9 @@ class PrefixKeeper {
   std::vector<std::int64_t> Candidates(const PrefixChain& chain, std::int64_t n_own,
                                        const Timeline& target) const;
   bool Has(const PrefixId& id) const;
-  PrefixBlob Get(const PrefixId& id, std::uint64_t size_bytes, bool may_evict);
+  PrefixBlob Get(const PrefixId& id, std::uint64_t size_bytes, bool is_side);
   bool Load(const PrefixChain& chain, std::int64_t n_tokens, std::int64_t n_own,
-            std::pair<const Timeline*, std::int64_t> other, Timeline* target, bool may_evict);
+            std::pair<const Timeline*, std::int64_t> other, Timeline* target);
 
   StateShape shape_;
   std::int64_t page_tokens_;

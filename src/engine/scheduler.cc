@@ -101,7 +101,8 @@ Result<std::unique_ptr<Scheduler>> Scheduler::Create(Engine* engine,
   impl->keeper = std::make_unique<PrefixKeeper>(
       engine->state_shape(), options.prefix_page_tokens,
       options.reuse_prefixes ? plan.prefix_cache_bytes : 0, OpenDisk(*engine, options));
-  impl->governor = std::make_unique<BatchGovernor>(options.batching, impl->max_rows);
+  impl->governor =
+      std::make_unique<BatchGovernor>(options.batching, impl->max_rows, plan.slots.holds_all);
   impl->stats.batching = impl->governor->decision();
   impl->mean_request_us = kFirstGuessUs;
   return std::unique_ptr<Scheduler>(new Scheduler(std::move(impl)));

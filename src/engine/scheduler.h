@@ -44,8 +44,8 @@ struct GenerationRequest {
   /// Numbers of prompt tokens, ascending, after which a later prompt may well part from this one:
   /// the ends of messages. The beginnings that stop there are kept.
   std::vector<std::int64_t> message_boundaries;
-  /// A small request beside a conversation (a title, tags): it uses what is kept, but takes no
-  /// room from it.
+  /// A small request beside a conversation (a title, tags): it uses what is kept, but pushes out
+  /// nothing but what its like left, and nothing of it goes to disk.
   bool side_request = false;
 };
 

@@ -121,7 +121,7 @@ struct Scheduler::Impl {
   void TellProgress(Task* task, std::int64_t n_done, bool at_once);
   void TakeLogits(Task* task, std::int64_t position, std::span<const float> logits);
   void AfterStep(StepItem* item, const Status& status, bool dropped);
-  void CountStep(std::span<const StepItem> items, std::int64_t elapsed_us);
+  void CountStep(std::span<const StepItem> items, std::int64_t elapsed_us, std::int64_t waiting_us);
 };
 
 }  // namespace larder

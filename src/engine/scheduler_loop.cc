@@ -97,19 +97,19 @@ void Scheduler::Impl::Start(std::shared_ptr<Task> task, Slot* slot) {
   task->result.queue_us = task->started_us - task->submitted_us;
   task->result.n_prompt = task->n_prompt();
   task->chain = std::make_unique<PrefixChain>(request.prompt, keeper->page_tokens());
+  timeline.is_side = request.side_request;
   if (options.reuse_prefixes && !request.prompt_logprobs) {
     std::vector<const Timeline*> all;
     for (const auto& one : slots) all.push_back(&one->timeline);
-    task->n_done = keeper->Restore(*task->chain, all, &timeline, !request.side_request);
+    task->n_done = keeper->Restore(*task->chain, all, &timeline);
   } else {
     timeline.session->Clear();
     timeline.tokens.clear();
     timeline.is_live = true;
   }
-  timeline.is_side = request.side_request;
   timeline.last_use = ++n_uses;
   task->result.n_reused = task->n_done;
-  if (options.reuse_prefixes && !request.side_request) {
+  if (options.reuse_prefixes) {
     task->marks = keeper->PlanMarks(request.message_boundaries, task->n_done, task->n_prompt());
   }
   task->answer = std::make_unique<AnswerStream>(&task->request, tokenizer);

@@ -101,7 +101,8 @@ void Scheduler::Impl::PrepareMarks(StepItem* item) {
   while (!task.marks.empty() && task.marks.front().n_tokens <= end) {
     const PlannedMark mark = task.marks.front();
     task.marks.erase(task.marks.begin());
-    std::shared_ptr<PageBuffer> blob = keeper->BeginSnapshot(mark.n_tokens);
+    std::shared_ptr<PageBuffer> blob =
+        keeper->BeginSnapshot(mark.n_tokens, task.request.side_request);
     if (blob == nullptr) continue;
     item->state_marks.push_back({mark.n_tokens - task.n_done, blob->data()});
     item->marks.push_back(mark);
@@ -133,10 +134,12 @@ void Scheduler::Impl::RunStep(std::vector<StepItem> items) {
     item.slot->in_step = true;
   }
   const std::int64_t start_us = NowUs();
+  const std::int64_t waited_before_us = engine->phase_times().expert_wait_us;
   const auto on_layer = [&](int n_layers_done) { AfterLayer(items, n_layers_done); };
   const Status status = Session::AppendTogether(engine, steps, on_layer);
   const std::int64_t elapsed_us = NowUs() - start_us;
-  if (status.ok()) CountStep(items, elapsed_us);
+  const std::int64_t waiting_us = engine->phase_times().expert_wait_us - waited_before_us;
+  if (status.ok()) CountStep(items, elapsed_us, waiting_us);
   for (std::size_t i = 0; i < items.size(); ++i) AfterStep(&items[i], status, steps[i].dropped);
 }
 
@@ -214,7 +217,7 @@ void Scheduler::Impl::AfterStep(StepItem* item, const Status& status, bool dropp
     if (item->is_prompt) task.n_done += static_cast<std::int64_t>(item->tokens.size());
     for (std::size_t i = 0; i < item->marks.size(); ++i) {
       const PrefixId id = keeper->KeepSnapshot(*task.chain, item->marks[i],
-                                               std::move(item->snapshots[i]), *timeline.session);
+                                               std::move(item->snapshots[i]), timeline);
       if (item->marks[i].for_disk) task.for_disk.push_back(id);
     }
   }
@@ -244,7 +247,8 @@ void Scheduler::Impl::AfterStep(StepItem* item, const Status& status, bool dropp
   }
 }
 
-void Scheduler::Impl::CountStep(std::span<const StepItem> items, std::int64_t elapsed_us) {
+void Scheduler::Impl::CountStep(std::span<const StepItem> items, std::int64_t elapsed_us,
+                                std::int64_t waiting_us) {
   std::uint64_t n_prompt_rows = 0;
   std::uint64_t n_answer_rows = 0;
   for (const StepItem& item : items) {
@@ -257,7 +261,7 @@ void Scheduler::Impl::CountStep(std::span<const StepItem> items, std::int64_t el
     prompts_had_us += elapsed_us;
   } else {
     answers_had_us += elapsed_us;
-    governor->Record(elapsed_us);
+    governor->Record(elapsed_us, waiting_us);
   }
   const std::lock_guard lock(mutex);
   ++stats.n_steps;

@@ -1,15 +1,12 @@
 // What Anthropic's clients send, as messages of the internal kind: their content blocks become
 // texts, reasoning, calls and results of calls.
+#include "server/agent_habits.h"
 #include "server/anthropic.h"
 #include "server/openai_fields.h"
 
 namespace larder {
 
 namespace {
-
-// Some agents put a block that changes with every request before their instructions, for billing.
-// It says nothing to the model, and would keep every prompt from sharing a beginning with the last.
-constexpr std::string_view kBillingMark = "x-anthropic-billing-header:";
 
 // The text of a "text" block, or of a list of them, as in tool results.
 std::optional<std::string> PlainText(const OrderedJson& content, Fields* fields,
@@ -44,14 +41,7 @@ std::optional<std::string> PlainText(const OrderedJson& content, Fields* fields,
 void ReadSystem(Fields* fields, ChatRequest* request) {
   const OrderedJson* system = fields->Find("system");
   if (system == nullptr) return;
-  OrderedJson kept = *system;
-  if (kept.is_array() && !kept.empty() && kept.front().is_object()) {
-    const auto text = kept.front().find("text");
-    const bool billing = text != kept.front().end() && text->is_string() &&
-                         text->get_ref<const std::string&>().rfind(kBillingMark, 0) == 0;
-    if (billing) kept.erase(0);
-  }
-  const auto text = PlainText(kept, fields, "system");
+  const auto text = PlainText(*system, fields, "system");
   if (text && !text->empty()) request->messages.push_back(SystemMessage(*text));
 }
 
@@ -250,6 +240,7 @@ std::optional<ApiError> ParseAnthropic(const OrderedJson& body, bool counting,
   request->continue_last = request->messages.size() > 1 &&
                            request->messages.back().role == Role::kAssistant &&
                            request->messages.back().tool_calls.empty();
+  ApplyAgentHabits(request);
   return fields.error();
 }
 

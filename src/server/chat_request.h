@@ -65,7 +65,7 @@ struct ChatRequest {
   std::optional<int> n_logprobs;  // rivals shown for each token
   bool echo = false;              // the prompt is part of the answer
   bool ignore_end = false;
-  bool side_request = false;  // small, beside a conversation
+  bool side_request = false;  // small, beside a conversation (agent_habits.h)
 
   bool stream = false;
   bool include_usage = false;  // in the stream

@@ -14,6 +14,7 @@
 #include <boost/beast/http/read.hpp>
 #include <boost/beast/http/status.hpp>
 #include <boost/beast/http/string_body.hpp>
+#include <cerrno>
 
 namespace larder {
 
@@ -113,7 +114,6 @@ struct HttpConnection::Reading {
 
   boost::beast::flat_buffer buffer;
   std::optional<http::request_parser<http::string_body>> parser;
-  std::array<char, 16384> drained;
 };
 
 HttpConnection::HttpConnection(HttpServer::Impl* server, tcp::socket socket)
@@ -444,12 +444,24 @@ void HttpConnection::Drain() {
     socket_.shutdown(tcp::socket::shutdown_send, ignored);
     SetDeadline(limits().drain_ms);
   }
-  socket_.async_read_some(net::buffer(reading_->drained),
-                          [self = shared_from_this()](error_code error, std::size_t) {
-                            if (self->phase_ != Phase::kDraining) return;
-                            if (error) return self->Close();
-                            self->Drain();
-                          });
+  socket_.async_wait(tcp::socket::wait_read, [self = shared_from_this()](error_code error) {
+    if (self->phase_ != Phase::kDraining) return;
+    if (error || !self->DropWhatCame()) return self->Close();
+    self->Drain();
+  });
+}
+
+// False at the end of what the client sends. Linux does not even copy what is thrown away with
+// MSG_TRUNC. Not all at once: others wait for this thread.
+bool HttpConnection::DropWhatCame() {
+  std::array<char, 16384> unread;
+  for (int i = 0; i < 256; ++i) {
+    const ssize_t n =
+        ::recv(socket_.native_handle(), unread.data(), unread.size(), MSG_TRUNC | MSG_DONTWAIT);
+    if (n < 0) return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
+    if (n == 0) return false;
+  }
+  return true;
 }
 
 // Reads nothing: a request that is already there behind this one stays for later.

@@ -81,6 +81,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   void Dispatch();
   void Answered();
   void Drain();
+  bool DropWhatCame();
   void Watch();
   void Gone();
   void ReleaseBody();

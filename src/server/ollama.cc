@@ -4,6 +4,7 @@
 #include <chrono>
 #include <ctime>
 
+#include "server/agent_habits.h"
 #include "server/openai_fields.h"
 
 namespace larder {
@@ -245,6 +246,7 @@ std::optional<ApiError> ParseOllamaChat(const OrderedJson& body, ChatRequest* re
       Fields message((*list)[i], where);
       RefuseImages(&message);
       OrderedJson copy = (*list)[i];
+      message.Text("name");  // checked, though the tool's name goes before it
       if (const auto tool = message.Text("tool_name")) copy["name"] = *tool;
       if (message.error()) fields.Refuse(*message.error());
       messages.push_back(std::move(copy));
@@ -260,6 +262,7 @@ std::optional<ApiError> ParseOllamaChat(const OrderedJson& body, ChatRequest* re
     }
   }
   ReadFunctionTools(&fields, request);
+  ApplyAgentHabits(request);
   return fields.error();
 }
 
@@ -286,6 +289,7 @@ std::optional<ApiError> ParseOllamaGenerate(const OrderedJson& body, ChatRequest
     raw.text = prompt;
     request->prompts.push_back(std::move(raw));
   }
+  ApplyAgentHabits(request);
   return fields.error();
 }
 

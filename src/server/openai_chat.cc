@@ -3,6 +3,7 @@
 
 #include <map>
 
+#include "server/agent_habits.h"
 #include "server/openai_fields.h"
 
 namespace larder {
@@ -252,6 +253,7 @@ std::optional<ApiError> ParseOpenAiChat(const OrderedJson& body, ChatRequest* re
   request->continue_last = fields.Bool("continue_final_message").value_or(false) &&
                            !request->messages.empty() &&
                            request->messages.back().role == Role::kAssistant;
+  ApplyAgentHabits(request);
   return fields.error();
 }
 

@@ -1,6 +1,7 @@
 // The items of a response's input, as messages of the internal kind.
 #include <algorithm>
 
+#include "server/agent_habits.h"
 #include "server/openai_fields.h"
 #include "server/responses.h"
 
@@ -224,6 +225,7 @@ std::optional<ApiError> ParseResponses(const OrderedJson& body, ChatRequest* req
   }
   fields.Object("metadata");
   fields.Bool("store");
+  ApplyAgentHabits(request);
   return fields.error();
 }
 

@@ -49,41 +49,71 @@ PrefixId Id(std::int64_t n_tokens, PrefixKind kind = PrefixKind::kPage) {
   return id;
 }
 
+constexpr bool kMain = false;  // is_side
+constexpr bool kSide = true;
+
 TEST(PrefixMemory, TheLeastRecentlyUsedGoFirstAndTheDeepestOfEquals) {
   PrefixMemory memory(4 * kPageBytes);
   memory.BeginUse();
   for (const std::int64_t n : {1, 2, 3, 4}) {
-    memory.Insert(Id(n), memory.Allocate(kPageBytes, true), n == 2);
+    memory.Insert(Id(n), memory.Allocate(kPageBytes, kMain), n == 2, kMain);
   }
   EXPECT_EQ(memory.used_bytes(), 4 * kPageBytes);
-  EXPECT_EQ(memory.Allocate(kPageBytes, true), nullptr) << "what is in use now stays";
+  EXPECT_EQ(memory.Allocate(kPageBytes, kMain), nullptr) << "what is in use now stays";
   memory.BeginUse();
-  EXPECT_NE(memory.Find(Id(1)), nullptr);
-  EXPECT_EQ(memory.Allocate(kPageBytes, false), nullptr);
+  EXPECT_NE(memory.Find(Id(1), kMain), nullptr);
+  EXPECT_EQ(memory.Allocate(kPageBytes, kSide), nullptr) << "nothing is a side request's";
   std::vector<std::shared_ptr<PageBuffer>> held;
   const std::int64_t goes[] = {2, 4, 3};  // the spare one, then the deepest
   for (const std::int64_t n : goes) {
     EXPECT_TRUE(memory.Has(Id(n)));
-    held.push_back(memory.Allocate(kPageBytes, true));
+    held.push_back(memory.Allocate(kPageBytes, kMain));
     ASSERT_NE(held.back(), nullptr);
     EXPECT_FALSE(memory.Has(Id(n))) << n;
   }
-  EXPECT_EQ(memory.Allocate(kPageBytes, true), nullptr);
+  EXPECT_EQ(memory.Allocate(kPageBytes, kMain), nullptr);
   held.clear();  // given back without being kept
   EXPECT_EQ(memory.used_bytes(), kPageBytes);
 }
 
 TEST(PrefixMemory, WhatAWriterHoldsCountsUntilItLetsGo) {
   PrefixMemory memory(2 * kPageBytes);
-  memory.Insert(Id(1), memory.Allocate(kPageBytes, true), false);
+  memory.Insert(Id(1), memory.Allocate(kPageBytes, kMain), false, kMain);
   memory.BeginUse();
-  PrefixBlob writer = memory.Find(Id(1));
+  PrefixBlob writer = memory.Find(Id(1), kMain);
   memory.BeginUse();
-  memory.Insert(Id(2), memory.Allocate(kPageBytes, true), false);
-  EXPECT_EQ(memory.Allocate(kPageBytes, true), nullptr);
+  memory.Insert(Id(2), memory.Allocate(kPageBytes, kMain), false, kMain);
+  EXPECT_EQ(memory.Allocate(kPageBytes, kMain), nullptr);
   writer.reset();
-  EXPECT_NE(memory.Allocate(kPageBytes, true), nullptr);
+  EXPECT_NE(memory.Allocate(kPageBytes, kMain), nullptr);
   EXPECT_FALSE(memory.Has(Id(1)));
+}
+
+TEST(PrefixMemory, SideRequestsPushOutOnlyEachOther) {
+  PrefixMemory memory(4 * kPageBytes);
+  memory.BeginUse();
+  for (const std::int64_t n : {1, 2}) {
+    memory.Insert(Id(n), memory.Allocate(kPageBytes, kMain), false, kMain);
+  }
+  for (const std::int64_t n : {11, 12, 13, 14}) {
+    memory.BeginUse();
+    EXPECT_NE(memory.Find(Id(2), kSide), nullptr) << "what is kept may be used";
+    std::shared_ptr<PageBuffer> blob = memory.Allocate(kPageBytes, kSide);
+    ASSERT_NE(blob, nullptr);
+    memory.Insert(Id(n), std::move(blob), false, kSide);
+  }
+  EXPECT_TRUE(memory.Has(Id(1)) && memory.Has(Id(2)) && memory.Has(Id(13)) && memory.Has(Id(14)));
+  EXPECT_FALSE(memory.Has(Id(11)) || memory.Has(Id(12)));
+  // What others use too is no longer a side request's; the rest goes first, however new it is.
+  memory.BeginUse();
+  EXPECT_NE(memory.Find(Id(13), kMain), nullptr);
+  memory.BeginUse();
+  memory.Insert(Id(3), memory.Allocate(kPageBytes, kMain), false, kMain);
+  EXPECT_FALSE(memory.Has(Id(14)));
+  EXPECT_EQ(memory.Allocate(kPageBytes, kSide), nullptr);
+  memory.Insert(Id(4), memory.Allocate(kPageBytes, kMain), false, kMain);
+  EXPECT_FALSE(memory.Has(Id(1)));
+  EXPECT_TRUE(memory.Has(Id(13)));
 }
 
 std::vector<std::byte> Payload(std::size_t size, std::uint64_t seed) {

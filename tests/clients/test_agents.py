@@ -110,6 +110,24 @@ def test_claude_code(server, turn):
     assert Message.model_validate_json(quota).usage.output_tokens <= 1
 
 
+def test_billing_blocks_leave_the_prompt_reusable(server):
+    """Two requests that differ in the first system block only: the second is read from what the first left."""
+    rules = "You help with programs. " + " ".join(f"Rule {i} holds." for i in range(300))
+
+    def ask(number):
+        body = {"model": "x", "max_tokens": 16, "temperature": 0,
+                "system": [{"type": "text", "text": f"x-anthropic-billing-header: v=2.1; cch={number * 7919:x};"},
+                           {"type": "text", "text": rules}],
+                "tools": [{"name": "Bash", "description": "Runs a command.", "input_schema": BASH}],
+                "messages": [{"role": "user", "content": "Which rule comes first?"}]}
+        return Message.model_validate_json(post(server, "/v1/messages", body, CLAUDE_HEADERS)[1])
+
+    first, second = ask(1), ask(2)
+    assert second.content == first.content
+    assert first.usage.cache_read_input_tokens == 0
+    assert second.usage.cache_read_input_tokens > 0.95 * first.usage.input_tokens
+
+
 def codex(turn):
     items = [{"type": "message", "role": "developer",
               "content": [{"type": "input_text", "text": "The sandbox is read-only."}]},
