@@ -121,10 +121,13 @@ void Service::Tokenize(const HttpRequest& request, const ReplyPtr& reply) {
   const auto body = BodyOf(request, reply);
   if (!body) return;
   Fields fields(*body);
-  const auto content = fields.Text("content");
+  // Under the names of two families of clients.
+  auto content = fields.Text("content");
+  if (const auto prompt = fields.Text("prompt"); !content) content = prompt;
   if (!content) fields.Refuse("content", "must be a text");
   EncodeOptions options;
-  options.add_special = fields.Bool("add_special").value_or(false);
+  options.add_special = fields.Bool("add_special_tokens").value_or(false);
+  options.add_special = fields.Bool("add_special").value_or(options.add_special);
   options.parse_special = fields.Bool("parse_special").value_or(true);
   const bool with_pieces = fields.Bool("with_pieces").value_or(false);
   if (fields.error()) return SendError(reply, *fields.error(), ErrorForm::kOpenAi);
@@ -161,7 +164,21 @@ void Service::Detokenize(const HttpRequest& request, const ReplyPtr& reply) {
     tokens.push_back(static_cast<std::int32_t>(id));
   }
   if (fields.error()) return SendError(reply, *fields.error(), ErrorForm::kOpenAi);
-  SendJson(reply, {{"content", host_->tokenizer().Decode(tokens, true)}});
+  const std::string text = host_->tokenizer().Decode(tokens, true);
+  SendJson(reply, {{"content", text}, {"prompt", text}});
+}
+
+// What clients that count tokens themselves ask first.
+void Service::TokenizerInfo(const HttpRequest&, const ReplyPtr& reply) {
+  const Tokenizer& tokenizer = host_->tokenizer();
+  const auto text = [&](std::optional<std::int32_t> token) {
+    return token ? OrderedJson(std::string(tokenizer.TokenBytes(*token))) : OrderedJson();
+  };
+  SendJson(reply, {{"tokenizer_class", "larder"},
+                   {"bos_token", text(tokenizer.bos())},
+                   {"eos_token", text(tokenizer.eos())},
+                   {"chat_template", host_->template_source()},
+                   {"model_max_length", host_->context_tokens()}});
 }
 
 void Service::ApplyTemplate(const HttpRequest& request, const ReplyPtr& reply) {

@@ -75,6 +75,7 @@ void Service::AddOwnRoutes() {
   add("GET", "/v1/models/", false, &Service::Models);
   add("GET", "/props", false, &Service::Props);
   add("GET", "/slots", false, &Service::Slots);
+  add("GET", "/tokenizer_info", false, &Service::TokenizerInfo);
   add("POST", "/tokenize", false, &Service::Tokenize);
   add("POST", "/detokenize", false, &Service::Detokenize);
   add("POST", "/apply-template", false, &Service::ApplyTemplate);

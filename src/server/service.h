@@ -88,6 +88,7 @@ class Service : public HttpHandler {
   void Models(const HttpRequest& request, const ReplyPtr& reply);
   void Props(const HttpRequest& request, const ReplyPtr& reply);
   void Slots(const HttpRequest& request, const ReplyPtr& reply);
+  void TokenizerInfo(const HttpRequest& request, const ReplyPtr& reply);
   void Tokenize(const HttpRequest& request, const ReplyPtr& reply);
   void Detokenize(const HttpRequest& request, const ReplyPtr& reply);
   void ApplyTemplate(const HttpRequest& request, const ReplyPtr& reply);

@@ -121,6 +121,15 @@ TEST(Service, TokensThereAndBack) {
     EXPECT_EQ(server.PostJson("/detokenize", wrong, 400)["error"]["param"], "tokens") << wrong;
   }
   EXPECT_EQ(server.PostJson("/tokenize", "{}", 400)["error"]["param"], "content");
+  // The names that lm-evaluation-harness knows.
+  EXPECT_EQ(
+      server.PostJson("/tokenize", R"({"prompt": "Hi", "add_special_tokens": false})")["tokens"],
+      (OrderedJson{72, 105}));
+  EXPECT_EQ(server.PostJson("/detokenize", R"({"tokens": [72, 105]})")["prompt"], "Hi");
+  const OrderedJson info = *ParseJson(server.Get("/tokenizer_info").body, "tokenizer_info");
+  EXPECT_TRUE(info.contains("eos_token"));
+  EXPECT_TRUE(info["bos_token"].is_null() || info["bos_token"].is_string());
+  EXPECT_EQ(info["model_max_length"], 4000);
 }
 
 TEST(Service, HostileBodiesAreRefusedAtOnce) {

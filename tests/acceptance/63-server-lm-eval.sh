@@ -30,12 +30,12 @@ for _ in $(seq 300); do grep -q ready "$work/serve.log" && break; sleep 0.1; don
 url=$(sed -n 's/.*listening on \(http[^ ]*\).*/\1/p' "$work/serve.log")
 if HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 "$PYTHON" -m lm_eval --model local-completions --tasks larder_sums \
     --include_path "$work" --output_path "$work/out" \
-    --model_args "model=larder-demo,base_url=$url/v1/completions,tokenizer_backend=none,tokenized_requests=False" \
+    --model_args "model=larder-demo,base_url=$url/v1/completions,tokenizer_backend=remote" \
     >"$work/lm_eval.log" 2>&1; then
   pass "lm_eval finishes"
 else
   fail "lm_eval: $(tail -n 3 "$work/lm_eval.log" | tr '\n' ' ')"
 fi
-accuracy=$(cat "$work"/out/*/*.json 2>/dev/null | grep -o '"acc,none": [0-9.]*' | head -1 | sed 's/.*: //')
+accuracy=$(cat "$work"/out/*/*.json 2>/dev/null | grep -o '"acc,none": [0-9.]*' | head -1 | sed 's/.*: //' || true)
 verdict "accuracy of the sums" "$accuracy" ">=" 0.5
 finish

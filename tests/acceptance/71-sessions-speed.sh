@@ -11,7 +11,7 @@ BIG=${BIG:-$SCRATCH/sessions.gguf}
 need_big qwen3.5-35b-a3b "$LAYERS"
 BENCH=$BUILD/sessions_bench
 need_program "$BENCH"
-TOKENS=${TOKENS:-256}
+TOKENS=${TOKENS:-64}
 
 figure() { sed -n "s/^$2 //p" "$1" | tail -1; }
 run_bench() {  # run_bench NAME OPTIONS...
@@ -29,7 +29,7 @@ size=$(stat -c %s "$BIG")
 memory=${MEMORY:-$((size / 2))}
 if [[ -z "${MEMORY:-}" ]]; then
   for _ in 1 2 3; do
-    run_bench trial --memory "$memory" --sessions 1 -n 48 --warm 48
+    run_bench trial --memory "$memory" --sessions 1 -n 48 --warm 48 -r 1
     hits=$(figure "$SCRATCH/sessions-trial.txt" single_hit_rate)
     memory=$(awk -v m="$memory" -v s="$size" -v h="$hits" 'BEGIN { printf "%.0f", m + (0.60 - h) * s * 0.7 }')
   done
@@ -38,7 +38,7 @@ run_bench independent --memory "$memory" -n "$TOKENS" --warm "$TOKENS"
 verdict 'streaming: hits of one session' "$(figure "$SCRATCH/sessions-independent.txt" single_hit_rate)" '>=' 0.57
 verdict 'streaming: four independent sessions beside one' \
   "$(figure "$SCRATCH/sessions-independent.txt" answers_ratio)" '>=' 0.95 times
-run_bench shared --memory "$memory" -n 64 --warm 64 --shared-ranking
+run_bench shared --memory "$memory" -n "$TOKENS" --warm "$TOKENS" --shared-ranking
 verdict 'streaming: four sessions of one ranking beside one' \
   "$(figure "$SCRATCH/sessions-shared.txt" answers_ratio)" '>=' 1.2 times
 run_bench prompts --memory "$memory" -n 0 -p 128 --batch 512
