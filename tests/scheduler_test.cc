@@ -218,13 +218,9 @@ TEST_F(SchedulerTest, SideRequestsKeepWhatThereIsRoomFor) {
   options_.prefix_cache_bytes = 8 * kMiB;
   Load();
   const std::unique_ptr<Scheduler> scheduler = Start({.n_parallel = 1});
-  RequestSpec side;
-  side.prompt = RandomTokens(90, kVocab, 7);
-  side.side_request = true;
-  RequestSpec other = side;
-  other.prompt = RandomTokens(70, kVocab, 8);
+  const RequestSpec side = {.prompt = RandomTokens(90, kVocab, 7), .side_request = true};
   const Served cold = Serve(*scheduler, side);
-  Serve(*scheduler, other);
+  Serve(*scheduler, {.prompt = RandomTokens(70, kVocab, 8), .side_request = true});
   const Served again = Serve(*scheduler, side);
   EXPECT_EQ(again.result.n_reused, 89);
   EXPECT_TRUE(SameBits(again.answer, cold.answer));

@@ -97,7 +97,7 @@ TEST_F(ToolBoxTest, CommandsSeeOneFolderAndNoNetwork) {
     EXPECT_THAT(run(command), HasSubstr("exit_status")) << command;
   }
   EXPECT_FALSE(std::filesystem::exists(root_ + "/x"));
-  EXPECT_EQ(run("echo lost >/dev/null; head -c 2 /dev/zero | wc -c"), R"({"output":"2\\n"})");
+  EXPECT_EQ(run("echo lost >/dev/null; head -c 2 /dev/zero | wc -c"), R"({"output":"2\n"})");
   // No interface but the loopback, nothing of our environment.
   EXPECT_THAT(run("cat /proc/net/dev | grep -c :"), HasSubstr("\"1\\n\""));
   setenv("LARDER_TEST_SECRET", "hidden", 1);
