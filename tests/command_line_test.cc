@@ -278,7 +278,7 @@ TEST(CommandLine, BenchIsRepeatable) {
 TEST(CommandLine, TuneKeepsAProfileThatLaterRunsName) {
   const std::string folder = TemporaryPath("tune-cache");
   const std::string cache = "XDG_CACHE_HOME='" + folder + "'";
-  const std::string model = " -m '" + kModel + "' --memory 64M";
+  const std::string model = " -m '" + kModel + "' --memory 256M";
   const std::string log = TemporaryPath("tune.tsv");
   const Outcome none = Larder("tune --minutes 0 -p 8 -n 4 --log '" + log + "'" + model, cache);
   ASSERT_EQ(none.exit_status, 0) << none.err;

@@ -120,7 +120,8 @@ Result<double> MeasureDiskBefore(const EngineOptions& options, std::uint64_t see
 
 Result<double> MeasureMemory(const EngineOptions& options) {
   const int n_threads = options.n_threads > 0 ? options.n_threads : DefaultThreadCount();
-  return ProbeMemoryRate(n_threads, MemoryProbeBytes(options.memory_budget_bytes));
+  return ProbeMemoryRate(n_threads,
+                         MemoryProbeBytes(options.memory_budget_bytes, options.model_path));
 }
 
 // For each depth its prompts, then its answers; a 0 among prompts or answers stands for none.

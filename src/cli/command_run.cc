@@ -328,7 +328,8 @@ class Run {
 // The probe runs before loading, in memory that the budget will need later.
 Result<double> MemoryRate(const EngineOptions& options) {
   const int n_threads = options.n_threads > 0 ? options.n_threads : DefaultThreadCount();
-  return ProbeMemoryRate(n_threads, MemoryProbeBytes(options.memory_budget_bytes));
+  return ProbeMemoryRate(n_threads,
+                         MemoryProbeBytes(options.memory_budget_bytes, options.model_path));
 }
 
 Result<int> RunOnce(const RunFlags& flags) {

@@ -235,7 +235,7 @@ Result<MachineFigures> ProbeMachine(const MachineProbeOptions& options) {
   LARDER_RETURN_IF_ERROR(ProbeDisk(options, &figures));
   if (options.on_step) options.on_step("reading memory");
   LARDER_ASSIGN_OR_RETURN(figures.memory_bytes_per_second,
-                          ProbeMemoryRate(options.n_threads, MemoryProbeBytes(std::nullopt)));
+                          ProbeMemoryRate(options.n_threads, MemoryProbeBytes(std::nullopt, "")));
   LARDER_RETURN_IF_ERROR(ProbeProducts(options, options.types, &figures));
   return figures;
 }

@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <filesystem>
 #include <memory>
+#include <system_error>
 #include <vector>
 
 #include "base/clock.h"
@@ -33,7 +35,9 @@ std::uint64_t SumWords(const std::uint64_t* words, std::size_t n_words) {
 
 }  // namespace
 
-std::uint64_t MemoryProbeBytes(std::optional<std::uint64_t> budget_bytes) {
+std::uint64_t MemoryProbeBytes(std::optional<std::uint64_t> budget_bytes,
+                               const std::string& model_path) {
+  constexpr std::uint64_t kLeastOfModel = std::uint64_t{64} << 20;
   constexpr std::uint64_t kLeastBytes = std::uint64_t{256} << 20;
   constexpr std::uint64_t kMostBytes = std::uint64_t{2} << 30;
   std::uint64_t n_bytes = kLeastBytes;
@@ -45,6 +49,9 @@ std::uint64_t MemoryProbeBytes(std::optional<std::uint64_t> budget_bytes) {
   }
 #endif
   if (budget_bytes) n_bytes = std::min(n_bytes, *budget_bytes / 4);
+  std::error_code error;
+  const std::uintmax_t model_bytes = std::filesystem::file_size(model_path, error);
+  if (!error) n_bytes = std::min<std::uint64_t>(n_bytes, std::max(model_bytes, kLeastOfModel));
   return std::max<std::uint64_t>(n_bytes, 1 << 20);
 }
 

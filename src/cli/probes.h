@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "base/status.h"
 #include "experts/expert_bank.h"
@@ -12,8 +13,11 @@
 namespace larder {
 
 /// Bytes of a buffer for ProbeMemoryRate that the last-level cache does not hold: four times as
-/// large, from 256 MiB to 2 GiB, and at most a quarter of the budget where there is one.
-std::uint64_t MemoryProbeBytes(std::optional<std::uint64_t> budget_bytes);
+/// large, from 256 MiB to 2 GiB; at most a quarter of the budget where there is one, and no more
+/// than the model (but 64 MiB), since a model that lies in the cache is read from there. An empty
+/// path stands for a model of any size.
+std::uint64_t MemoryProbeBytes(std::optional<std::uint64_t> budget_bytes,
+                               const std::string& model_path);
 
 /// Bytes per second of a plain read loop over `buffer_bytes` by `n_threads` threads, the median of
 /// a few rounds. The buffer should be larger than the last-level cache.
