@@ -80,8 +80,8 @@ Result<DiskReadRate> ParseDiskRate(const nlohmann::json& json) {
   LARDER_ASSIGN_OR_RETURN(rate.bytes_per_second, Positive(json, "bytes_per_second", true));
   LARDER_ASSIGN_OR_RETURN(rate.lowest, Positive(json, "lowest", false));
   LARDER_ASSIGN_OR_RETURN(rate.highest, Positive(json, "highest", false));
-  rate.read_bytes = static_cast<std::uint64_t>(read_bytes);
-  rate.depth = static_cast<int>(std::min(depth, 1e6));
+  rate.read_bytes = static_cast<std::uint64_t>(std::max(read_bytes, 1.0));
+  rate.depth = static_cast<int>(std::clamp(depth, 1.0, 1e6));
   if (rate.lowest == 0) rate.lowest = rate.bytes_per_second;
   if (rate.highest == 0) rate.highest = rate.bytes_per_second;
   return rate;
@@ -152,7 +152,6 @@ nlohmann::json ToJson(const MachineFigures& figures) {
   nlohmann::json json = {{"probe_version", kProbeVersion},
                          {"name", figures.name},
                          {"disk", figures.disk},
-                         {"n_threads", figures.n_threads},
                          {"memory_bytes_per_second", figures.memory_bytes_per_second},
                          {"disk_rates", nlohmann::json::array()},
                          {"products", nlohmann::json::array()}};
@@ -161,6 +160,7 @@ nlohmann::json ToJson(const MachineFigures& figures) {
   };
   if (figures.memory_bytes > 0) json["memory_bytes"] = figures.memory_bytes;
   if (figures.disk_free_bytes > 0) json["disk_free_bytes"] = figures.disk_free_bytes;
+  if (figures.n_threads > 0) json["n_threads"] = figures.n_threads;
   put("state_bytes_per_second", figures.state_bytes_per_second);
   put("layer_overhead_seconds", figures.layer_overhead_seconds);
   put("multiply_adds_per_second", figures.multiply_adds_per_second);

@@ -187,6 +187,9 @@ TEST(MachineFigures, TheLeastAndWhatIsWrong) {
       ParseMachineFigures(R"({"disk_bytes_per_second": 17.5e9, "memory_bytes_per_second": 4e11})");
   ASSERT_TRUE(least.ok());
   EXPECT_DOUBLE_EQ(least->DiskBytesPerSecond(1e6, 1e7), 17.5e9);
+  const Result<MachineFigures> again = ParseMachineFigures(ToJson(*least).dump());
+  ASSERT_TRUE(again.ok()) << again.status().message();
+  EXPECT_EQ(ToJson(*again), ToJson(*least));
   const std::pair<const char*, const char*> cases[] = {
       {"[", "not a JSON object"},
       {"{}", "memory_bytes_per_second"},
