@@ -2,7 +2,9 @@
 // probably ask for; absent ones are read slab by slab while no read of a request is open, and the
 // layer's request joins those it wants, at whatever point they are, and gives the rest up.
 #include <algorithm>
+#include <cmath>
 
+#include "base/memory.h"
 #include "experts/expert_store.h"
 #include "experts/expert_store_impl.h"
 
@@ -15,12 +17,17 @@ constexpr unsigned char kWanted = 2;
 // Reads ahead never hold more of the slots than this share.
 constexpr std::size_t kSlotsPerAhead = 4;
 
+// A slab that the disk takes longer for is read ahead in pieces of about the second.
+constexpr double kLongReadSeconds = 0.5e-3;
+constexpr double kPieceSeconds = 0.3e-3;
+constexpr double kLeastPieceBytes = 65536;  // smaller ones cost more than they win
+
 std::uint64_t BytesBegun(const LayerPlace& place, const ExpertSlot& slot) {
   std::uint64_t n_bytes = 0;
   for (std::int16_t i = 0; i < slot.n_slabs_begun; ++i) {
     n_bytes += place.slabs[static_cast<std::size_t>(i)].layout.size_bytes;
   }
-  return n_bytes;
+  return n_bytes + slot.begun_bytes;
 }
 
 }  // namespace
@@ -29,14 +36,37 @@ void ExpertStore::Impl::Advise(int layer, std::span<const std::int32_t> experts)
   DropAdvice();
   advice.layer = layer;
   advice.is_guessed.assign(n_experts, 0);
-  for (const std::int32_t expert : experts) {
+  CachePolicy& policy = *PoolOf(layer).policy;
+  const int layer_in_pool = Layer(layer).layer_in_pool;
+  for (std::size_t i = 0; i < experts.size(); ++i) {
+    const std::int32_t expert = experts[i];
     LARDER_CHECK(expert >= 0 && static_cast<std::size_t>(expert) < n_experts);
     unsigned char& mark = advice.is_guessed[static_cast<std::size_t>(expert)];
-    if (mark == 0 && SlotOf(layer, expert) < 0) advice.missing.push_back(expert);
+    if (mark == 0 && SlotOf(layer, expert) < 0) {
+      advice.missing.push_back(
+          {expert, GuessRanking::ClassOf(i, policy.HeatOf(layer_in_pool, expert))});
+    }
     mark = kGuessed;
   }
-  PoolOf(layer).policy->Expected(Layer(layer).layer_in_pool, experts);
+  policy.Expected(layer_in_pool, experts);
+  if (!advice.is_prompt) {  // a prompt reads in the order of the file
+    std::stable_sort(advice.missing.begin(), advice.missing.end(),
+                     [this](const MissingGuess& a, const MissingGuess& b) {
+                       return ranking.ShareRight(a.guess_class) > ranking.ShareRight(b.guess_class);
+                     });
+  }
   PumpAhead();
+}
+
+// How much of a slab one read ahead takes. Where a whole one occupies the disk for long, a wrong
+// guess that is still being read when the request comes costs it as long: there slabs are cut.
+std::uint64_t ExpertStore::Impl::AheadBytes(const SlabLayout& slab) const {
+  if (options.ahead_read_bytes > 0) return options.ahead_read_bytes;
+  const double rate = reads.bytes_per_second();
+  const auto size = static_cast<double>(slab.size_bytes);
+  if (rate <= 0 || size <= kLongReadSeconds * rate) return kWholeSlab;
+  const double n_pieces = std::ceil(size / std::max(kPieceSeconds * rate, kLeastPieceBytes));
+  return AlignUp(static_cast<std::uint64_t>(std::ceil(size / n_pieces)), alignment);
 }
 
 // Begins the next read of the advice; false when there is none, or no slot for it.
@@ -45,7 +75,7 @@ bool ExpertStore::Impl::BeginNextAhead() {
   if (advice.partial_slot < 0) {
     if (advice.n_begun == advice.missing.size()) return false;
     if (advice.n_begun >= pool.slots.size() / kSlotsPerAhead) return false;
-    const int expert = advice.missing[advice.n_begun];
+    const int expert = advice.missing[advice.n_begun].expert;
     if (SlotOf(advice.layer, expert) >= 0) return false;  // a request of this very layer came first
     const int slot = TakeSlot(advice.layer, pool.is_evictable_ahead);
     if (slot < 0) return false;
@@ -56,11 +86,13 @@ bool ExpertStore::Impl::BeginNextAhead() {
     ++stats.n_ahead_begun;
     Note(TimelineKind::kAheadBegun, advice.layer, expert);
   }
-  BeginRead(pool, advice.partial_slot);
+  const std::vector<SlabPlace>& slabs = Layer(advice.layer).slabs;
+  const ExpertSlot& state = pool.At(advice.partial_slot);
+  const SlabPlace& next = slabs[static_cast<std::size_t>(state.n_slabs_begun)];
+  BeginRead(pool, advice.partial_slot, AheadBytes(next.layout));
   ++n_ahead_open;
   --advice.n_reads_left;
-  const ExpertSlot& state = pool.At(advice.partial_slot);
-  if (static_cast<std::size_t>(state.n_slabs_begun) == Layer(advice.layer).slabs.size()) {
+  if (static_cast<std::size_t>(state.n_slabs_begun) == slabs.size()) {
     advice.partial_slot = -1;
   }
   return true;
@@ -90,6 +122,11 @@ void ExpertStore::Impl::JudgeAdvice(int layer, std::span<const std::int32_t> exp
   }
   ++stats.n_guess_requests;
   stats.n_guess_wanted += experts.size();
+  for (const MissingGuess& guess : advice.missing) {
+    if (advice.is_prompt) break;
+    ranking.Learn(guess.guess_class,
+                  (advice.is_guessed[static_cast<std::size_t>(guess.expert)] & kWanted) != 0);
+  }
   AdviceOutcome outcome;
   outcome.is_prompt = advice.is_prompt;
   outcome.was_limited = advice.n_reads_left == 0;
@@ -97,16 +134,17 @@ void ExpertStore::Impl::JudgeAdvice(int layer, std::span<const std::int32_t> exp
   stats.n_ahead_throttled += static_cast<std::uint64_t>(outcome.n_left_out);
   if (advice.partial_slot >= 0) ++outcome.n_left_out;
   for (std::size_t i = 0; i < advice.n_begun; ++i) {
-    const int expert = advice.missing[i];
+    const int expert = advice.missing[i].expert;
     const int slot = SlotOf(layer, expert);
     if (slot < 0) continue;  // its read failed
     const ExpertSlot& state = PoolOf(layer).At(slot);
     const bool is_wanted = (advice.is_guessed[static_cast<std::size_t>(expert)] & kWanted) != 0;
-    outcome.n_begun += state.n_slabs_begun;
+    const std::uint64_t n_bytes = BytesBegun(Layer(layer), state);
+    outcome.begun_bytes += n_bytes;
     outcome.n_in_flight += state.n_reads_open;
     if (is_wanted) {
-      outcome.n_useful += state.n_slabs_begun;
-      stats.ahead_useful_bytes += BytesBegun(Layer(layer), state);
+      outcome.useful_bytes += n_bytes;
+      stats.ahead_useful_bytes += n_bytes;
       if (slot == advice.partial_slot) advice.partial_slot = -1;  // the request reads the rest
     } else {
       outcome.n_useless_in_flight += state.n_reads_open;
@@ -121,7 +159,7 @@ void ExpertStore::Impl::DropAdvice() {
   if (advice.layer < 0) return;
   SlotPool& pool = PoolOf(advice.layer);
   for (std::size_t i = 0; i < advice.n_begun; ++i) {
-    const int expert = advice.missing[i];
+    const int expert = advice.missing[i].expert;
     const int slot = SlotOf(advice.layer, expert);
     if (slot < 0 || (advice.is_guessed[static_cast<std::size_t>(expert)] & kWanted) != 0) continue;
     pool.At(slot).is_ahead = false;

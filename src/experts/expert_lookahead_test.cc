@@ -6,6 +6,7 @@
 #include <set>
 
 #include "experts/expert_store.h"
+#include "experts/guess_ranking.h"
 #include "experts/lookahead_throttle.h"
 #include "experts/routing_guesser.h"
 #include "experts/store_testing.h"
@@ -30,13 +31,15 @@ BankShape WideShape() {
 
 std::unique_ptr<ExpertStore> MakeStore(const TestBank& bank, AsyncReader* reader, unsigned n_tokens,
                                        LookaheadMode mode = LookaheadMode::kOn, int max_retries = 1,
-                                       std::int64_t depth = LookaheadThrottle::kMaxInFlight) {
+                                       std::int64_t depth = LookaheadThrottle::kMaxInFlight,
+                                       std::uint64_t ahead_read_bytes = 0) {
   ExpertStoreOptions options;
   options.slot_budget_bytes = MinimumSlotBytes(bank.bank) * n_tokens;
   options.retry_backoff_us = 1;
   options.max_read_retries = max_retries;
   options.lookahead = mode;
   options.lookahead_depth = depth;
+  options.ahead_read_bytes = ahead_read_bytes;
   auto store = ExpertStore::Create(&bank.bank, reader, options);
   LARDER_CHECK(store.ok());
   return std::move(*store);
@@ -111,6 +114,29 @@ TEST(Lookahead, ARequestJoinsReadsUnderWay) {
   EXPECT_EQ(stats.n_guess_right, 3u);
   EXPECT_EQ(stats.n_ahead_throttled, 2u);
   EXPECT_EQ(stats.ahead_useful_bytes, stats.ahead_wasted_bytes);
+}
+
+TEST(Lookahead, ARequestJoinsASlabThatIsPartlyRead) {
+  const TestBank bank(WideShape());  // slabs of 12,288 bytes that begin anywhere
+  for (std::int64_t depth = 1; depth <= 12; ++depth) {
+    ShufflingReader reader(8);
+    const auto store = MakeStore(bank, &reader, 8, LookaheadMode::kOn, 1, depth, 4096);
+    ASSERT_TRUE(store->WantsAdvice(1, 1));
+    store->Advise(1, std::vector<std::int32_t>{5, 6});
+    EXPECT_EQ(CountReads(reader), static_cast<std::size_t>(depth));
+    for (const auto& batch : reader.batches) {
+      for (const ReadRequest& read : batch) EXPECT_EQ(read.size_bytes, 4096u);
+    }
+    ASSERT_TRUE(store->Request(1, std::vector<std::int32_t>{5, 20}).ok());
+    for (const ExpertHandle& handle : Collect(*store)) EXPECT_TRUE(bank.Matches(1, handle));
+    ASSERT_TRUE(store->Drain().ok());
+    // Nothing twice: the regions of both experts, and what had begun of the wrong one.
+    std::set<std::byte*> targets;
+    for (const auto& batch : reader.batches) {
+      for (const ReadRequest& read : batch) targets.insert(read.dst);
+    }
+    EXPECT_EQ(targets.size(), CountReads(reader));
+  }
 }
 
 TEST(Lookahead, WaitsUntilTheRequestHasItsReads) {
@@ -200,14 +226,17 @@ TEST(Lookahead, EveryByteForEveryBudgetAndMode) {
   for (const unsigned n_tokens : {1u, 2u, 4u, 12u, 24u}) {
     for (const LookaheadMode mode :
          {LookaheadMode::kOff, LookaheadMode::kAuto, LookaheadMode::kOn}) {
-      ShufflingReader reader(n_tokens);
-      const auto store = MakeStore(bank, &reader, n_tokens, mode);
-      const std::vector<Status> failures = RunGuessing(*store, bank, 7, 60);
-      ASSERT_TRUE(failures.empty()) << failures[0].message();
-      ASSERT_FALSE(HasFailure());
-      EXPECT_EQ(store->stats().n_ahead_begun > 0, mode != LookaheadMode::kOff);
-      ASSERT_TRUE(store->Drain().ok());
-      EXPECT_EQ(reader.n_in_flight(), 0u);
+      for (const std::uint64_t ahead_read_bytes : {0, 4096, 8192}) {
+        ShufflingReader reader(n_tokens);
+        const auto store = MakeStore(bank, &reader, n_tokens, mode, 1,
+                                     LookaheadThrottle::kMaxInFlight, ahead_read_bytes);
+        const std::vector<Status> failures = RunGuessing(*store, bank, 7, 60);
+        ASSERT_TRUE(failures.empty()) << failures[0].message();
+        ASSERT_FALSE(HasFailure());
+        EXPECT_EQ(store->stats().n_ahead_begun > 0, mode != LookaheadMode::kOff);
+        ASSERT_TRUE(store->Drain().ok());
+        EXPECT_EQ(reader.n_in_flight(), 0u);
+      }
     }
   }
 }
@@ -222,7 +251,8 @@ TEST(Lookahead, NthReadFailsForEveryN) {
         reader.decide = [=](std::uint64_t i, const ReadRequest&) {
           return i == n ? kind : FaultKind::kNone;
         };
-        const auto store = MakeStore(bank, &reader, 3, LookaheadMode::kOn, max_retries);
+        const auto store = MakeStore(bank, &reader, 3, LookaheadMode::kOn, max_retries,
+                                     LookaheadThrottle::kMaxInFlight, n % 2 == 0 ? 0 : 4096);
         const std::vector<Status> failures = RunGuessing(*store, bank, 11, 5);
         // Once is nothing where it is tried again; else it may hit a read of a request, and only
         // it.
@@ -261,6 +291,21 @@ TEST(Lookahead, OffAsksForNothing) {
   EXPECT_TRUE(store->WantsAdvice(1, 1));
 }
 
+TEST(GuessRanking, LearnsWhichGuessesComeTrue) {
+  GuessRanking ranking;
+  const int first = GuessRanking::ClassOf(0, 0.01f);
+  const int last = GuessRanking::ClassOf(7, 2.0f);
+  ASSERT_NE(first, last);
+  EXPECT_GT(ranking.ShareRight(first), ranking.ShareRight(last));  // the router's order, at first
+  for (int i = 0; i < 2000; ++i) {
+    ranking.Learn(first, i % 5 == 0);
+    ranking.Learn(last, i % 5 != 0);
+  }
+  EXPECT_NEAR(ranking.ShareRight(first), 0.2, 0.05);
+  EXPECT_NEAR(ranking.ShareRight(last), 0.8, 0.05);
+  EXPECT_EQ(GuessRanking::ClassOf(1000, 0), GuessRanking::ClassOf(15, 0));
+}
+
 // A disk that has time for `room` reads between two requests, seven of ten of them wanted.
 double SettledLimit(double room) {
   LookaheadThrottle throttle(LookaheadMode::kAuto);
@@ -274,12 +319,12 @@ double SettledLimit(double room) {
     if (allowed == 0) continue;
     AdviceOutcome outcome;
     outcome.was_limited = allowed < 30;
-    outcome.n_begun = allowed;
+    outcome.begun_bytes = static_cast<std::uint64_t>(allowed);
     outcome.n_left_out = outcome.was_limited ? 1 : 0;
     for (std::int64_t read = 0; read < allowed; ++read) {
       const bool is_useful = random.NextBelow(10) < 7;
       const bool is_late = static_cast<double>(read) >= room + random.NextUnit() - 0.5;
-      outcome.n_useful += is_useful ? 1 : 0;
+      outcome.useful_bytes += is_useful ? 1 : 0;
       outcome.n_in_flight += is_late ? 1 : 0;
       outcome.n_useless_in_flight += is_late && !is_useful ? 1 : 0;
     }
@@ -302,7 +347,7 @@ TEST(LookaheadThrottle, StopsWhenGuessesAreWorthlessOrNothingIsMissing) {
     throttle.Requested(2);
     const std::int64_t allowed = throttle.Allowance(false);
     if (i >= 1000) n_allowed += allowed;
-    if (allowed > 0) throttle.Judge({.was_limited = true, .n_begun = allowed, .n_left_out = 1});
+    if (allowed > 0) throttle.Judge({.was_limited = true, .begun_bytes = 8, .n_left_out = 1});
   }
   EXPECT_LT(n_allowed, 200);
   EXPECT_GT(n_allowed, 0);  // it still looks whether guesses have become better
@@ -318,11 +363,11 @@ TEST(LookaheadThrottle, PromptsAreJudgedByUseAlone) {
   LookaheadThrottle throttle(LookaheadMode::kAuto);
   EXPECT_GT(throttle.Allowance(true), 1000);
   for (int i = 0; i < 200; ++i) {
-    throttle.Judge({.is_prompt = true, .n_begun = 10, .n_useful = 2, .n_in_flight = 10});
+    throttle.Judge({.is_prompt = true, .begun_bytes = 10, .useful_bytes = 2, .n_in_flight = 10});
   }
   EXPECT_EQ(throttle.Allowance(true), 0);
   for (int i = 0; i < 200; ++i) {
-    throttle.Judge({.is_prompt = true, .n_begun = 10, .n_useful = 9, .n_in_flight = 10});
+    throttle.Judge({.is_prompt = true, .begun_bytes = 10, .useful_bytes = 9, .n_in_flight = 10});
   }
   EXPECT_GT(throttle.Allowance(true), 1000);
 }

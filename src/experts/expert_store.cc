@@ -151,35 +151,38 @@ void ExpertStore::Impl::Occupy(int slot, int layer, int expert) {
   pool.policy->Admitted(slot, place.layer_in_pool, expert);
 }
 
-// Queues the read of the slot's next slab.
-void ExpertStore::Impl::BeginRead(SlotPool& pool, int slot) {
+// Queues a read of what comes next in the slot: the rest of a slab, or its next `max_bytes`, a
+// multiple of the alignment.
+void ExpertStore::Impl::BeginRead(SlotPool& pool, int slot, std::uint64_t max_bytes) {
   ExpertSlot& state = pool.At(slot);
   const LayerPlace& place = Layer(state.layer);
-  const SlabPlace& slab = place.slabs[static_cast<std::size_t>(state.n_slabs_begun++)];
+  const SlabPlace& slab = place.slabs[static_cast<std::size_t>(state.n_slabs_begun)];
   ++state.n_reads_open;
-  const std::uint64_t offset = slab.FileOffset(state.expert);
-  const std::uint64_t skew = offset & (alignment - 1);
-  std::byte* region = pool.Data(slot) + slab.region_offset;
+  const std::uint64_t skew = slab.FileOffset(state.expert) & (alignment - 1);
+  const std::uint64_t lead = options.direct ? skew : 0;  // read, not needed
+  const std::uint64_t left = lead + slab.layout.size_bytes - state.begun_bytes;
   RetryableRead read;
   read.file = slab.file;
   read.direct = options.direct;
   read.owner = OwnerOf(place.pool, slot);
-  if (options.direct) {
-    read.offset = offset - skew;
-    read.size_bytes = AlignUp(skew + slab.layout.size_bytes, alignment);
-    read.needed_bytes = skew + slab.layout.size_bytes;
-    read.dst = region;
+  read.offset = slab.FileOffset(state.expert) - lead + state.begun_bytes;
+  read.needed_bytes = std::min(max_bytes, left);
+  read.size_bytes = options.direct ? AlignUp(read.needed_bytes, alignment) : read.needed_bytes;
+  read.dst = pool.Data(slot) + slab.region_offset + (skew - lead) + state.begun_bytes;
+  if (read.needed_bytes < left) {
+    state.begun_bytes += read.needed_bytes;
   } else {
-    read.offset = offset;
-    read.size_bytes = read.needed_bytes = slab.layout.size_bytes;
-    read.dst = region + skew;
+    ++state.n_slabs_begun;
+    state.begun_bytes = 0;
   }
   reads.Add(read);
 }
 
 void ExpertStore::Impl::BeginRest(SlotPool& pool, int slot) {
   const std::size_t n_slabs = Layer(pool.At(slot).layer).slabs.size();
-  while (static_cast<std::size_t>(pool.At(slot).n_slabs_begun) < n_slabs) BeginRead(pool, slot);
+  while (static_cast<std::size_t>(pool.At(slot).n_slabs_begun) < n_slabs) {
+    BeginRead(pool, slot, kWholeSlab);
+  }
 }
 
 // Forgets the contents of a slot whose reads did not all succeed; none of them is in flight.

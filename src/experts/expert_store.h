@@ -79,7 +79,8 @@ struct ExpertStoreOptions {
   std::int64_t retry_backoff_us = 2000;  // doubled at each retry
   LookaheadMode lookahead = LookaheadMode::kAuto;
   std::int64_t lookahead_depth = LookaheadThrottle::kMaxInFlight;  // reads ahead in flight, from 1
-  double heat_half_life = kHeatHalfLife;                           // of the cache policy
+  std::uint64_t ahead_read_bytes = 0;     // of one, a multiple of 4096; 0: as the disk's rate says
+  double heat_half_life = kHeatHalfLife;  // of the cache policy
 };
 
 /// Size classes: layers whose records have one aligned size (within 3 %) share slots.

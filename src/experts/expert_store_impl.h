@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <span>
 #include <utility>
@@ -14,6 +15,7 @@
 #include "base/memory.h"
 #include "experts/cache_policy.h"
 #include "experts/expert_store.h"
+#include "experts/guess_ranking.h"
 #include "experts/lookahead_throttle.h"
 #include "experts/retrying_reader.h"
 
@@ -25,10 +27,11 @@ struct ExpertSlot {
   std::int32_t expert = -1;  // -1: empty
   std::int32_t n_pins = 0;   // handles, and one for a request that has not handed it out
   std::int16_t n_reads_open = 0;
-  std::int16_t n_slabs_begun = 0;  // their reads were queued
+  std::int16_t n_slabs_begun = 0;  // all of their bytes were queued
   bool is_ready = false;
-  bool has_failed = false;  // a read into it did, others may be in flight
-  bool is_ahead = false;    // read ahead, and not requested since
+  bool has_failed = false;        // a read into it did, others may be in flight
+  bool is_ahead = false;          // read ahead, and not requested since
+  std::uint64_t begun_bytes = 0;  // of the slab after those, that were queued
 };
 
 // The slots of one size class.
@@ -66,16 +69,25 @@ struct LayerPlace {
   std::vector<SlabPlace> slabs;
 };
 
+// An absent expert that was guessed.
+struct MissingGuess {
+  std::int32_t expert = -1;
+  int guess_class = 0;  // of GuessRanking; of an answer
+};
+
 // What the lookahead was told of one layer, and what came of it.
 struct Advice {
   int layer = -1;  // -1: none
   bool is_prompt = false;
   std::int64_t n_reads_left = 0;          // may still be begun
-  std::vector<std::int32_t> missing;      // guessed and absent, most likely first
+  std::vector<MissingGuess> missing;      // guessed and absent, most likely first
   std::size_t n_begun = 0;                // of `missing`, that were given a slot
   std::vector<unsigned char> is_guessed;  // [n_experts]
   int partial_slot = -1;                  // whose slabs are not all begun
 };
+
+// As many bytes as a slab has.
+inline constexpr std::uint64_t kWholeSlab = std::numeric_limits<std::uint64_t>::max();
 
 // How soon one who waits for the disk sees that it was cancelled.
 inline constexpr std::int64_t kCancelPollUs = 20'000;
@@ -103,7 +115,7 @@ struct ExpertStore::Impl {
   // expert_store.cc: slots and the request under way.
   int TakeSlot(int layer, const std::function<bool(int slot)>& evictable);
   void Occupy(int slot, int layer, int expert);
-  void BeginRead(SlotPool& pool, int slot);
+  void BeginRead(SlotPool& pool, int slot, std::uint64_t max_bytes);
   void BeginRest(SlotPool& pool, int slot);
   void Drop(SlotPool& pool, int slot);
   void Take(int expert);
@@ -130,6 +142,7 @@ struct ExpertStore::Impl {
   void Advise(int layer, std::span<const std::int32_t> experts);
   void PumpAhead();
   bool BeginNextAhead();
+  std::uint64_t AheadBytes(const SlabLayout& slab) const;
   void JudgeAdvice(int layer, std::span<const std::int32_t> experts);
   void DropAdvice();
   void Poll();
@@ -162,6 +175,7 @@ struct ExpertStore::Impl {
   std::size_t n_warm_begun = 0;
 
   LookaheadThrottle throttle;
+  GuessRanking ranking;
   Advice advice;
   std::int64_t n_ahead_open = 0;  // reads in flight that no request has asked for
 };

@@ -47,9 +47,9 @@ std::int64_t LookaheadThrottle::Allowance(bool is_prompt) {
 }
 
 void LookaheadThrottle::Judge(const AdviceOutcome& outcome) {
-  if (outcome.n_begun > 0) {
+  if (outcome.begun_bytes > 0) {
     const double share =
-        static_cast<double>(outcome.n_useful) / static_cast<double>(outcome.n_begun);
+        static_cast<double>(outcome.useful_bytes) / static_cast<double>(outcome.begun_bytes);
     Average(share, outcome.is_prompt ? &prompt_useful_ : &useful_);
   }
   if (outcome.is_prompt) return;

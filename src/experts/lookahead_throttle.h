@@ -21,12 +21,13 @@ enum class LookaheadMode {
 /// "auto", "on" or "off".
 Result<LookaheadMode> ParseLookaheadMode(const std::string& text);
 
-/// What became of the advice for one layer when its request came. Reads are of single slabs.
+/// What became of the advice for one layer when its request came. Reads are of slabs or pieces of
+/// them.
 struct AdviceOutcome {
   bool is_prompt = false;
-  bool was_limited = false;              // as many reads were begun as were allowed
-  std::int64_t n_begun = 0;              // reads
-  std::int64_t n_useful = 0;             // of them, of experts requested
+  bool was_limited = false;  // as many reads were begun as were allowed
+  std::uint64_t begun_bytes = 0;
+  std::uint64_t useful_bytes = 0;        // of them, of experts requested
   std::int64_t n_left_out = 0;           // experts
   std::int64_t n_in_flight = 0;          // reads begun that had not finished
   std::int64_t n_useless_in_flight = 0;  // of them, of experts not requested

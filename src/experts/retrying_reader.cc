@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cmath>
 #include <limits>
 #include <new>
 #include <system_error>
@@ -14,6 +15,8 @@
 
 namespace larder {
 namespace {
+
+constexpr double kRateHalfLifeBytes = 256e6;  // after which a busy time counts half
 
 // Why a completion cannot be used; empty when it can.
 std::string Fault(const RetryableRead& read, const ReadCompletion& completion) {
@@ -73,7 +76,7 @@ Status RetryingReader::Submit() {
     batch_.push_back({read.file, read.offset, read.size_bytes, read.dst, read.direct, index});
   }
   LARDER_RETURN_IF_ERROR(reader_->Submit(batch_));
-  if (n_in_flight_ == 0) busy_since_us_ = now_us;
+  if (n_in_flight_ == 0) busy_since_us_ = rate_since_us_ = now_us;
   for (const std::uint32_t index : queued_) {
     Entry& entry = entries_[index];
     entry.in_flight = true;
@@ -98,6 +101,7 @@ void RetryingReader::Complete(const ReadCompletion& completion, std::int64_t now
   const std::string fault = Fault(entry.read, completion);
   if (fault.empty()) {
     stats_->bytes_read += completion.size_bytes;
+    busy_bytes_ += static_cast<std::int64_t>(completion.size_bytes);
     outcomes->push_back({entry.read.owner, Status::Ok()});
     return Release(index);
   }
@@ -114,6 +118,14 @@ void RetryingReader::Complete(const ReadCompletion& completion, std::int64_t now
   Release(index);
 }
 
+// Ends a busy time.
+void RetryingReader::BookRate(std::int64_t now_us) {
+  const auto n_bytes = static_cast<double>(std::exchange(busy_bytes_, 0));
+  const double decay = std::exp2(-n_bytes / kRateHalfLifeBytes);
+  recent_bytes_ = recent_bytes_ * decay + n_bytes;
+  recent_us_ = recent_us_ * decay + static_cast<double>(now_us - rate_since_us_);
+}
+
 Status RetryingReader::ReapOnce(std::int64_t timeout_us, bool may_retry,
                                 std::vector<ReadOutcome>* outcomes) {
   std::array<ReadCompletion, 64> completions;
@@ -123,7 +135,10 @@ Status RetryingReader::ReapOnce(std::int64_t timeout_us, bool may_retry,
   for (std::size_t i = 0; i < n_reaped; ++i) {
     Complete(completions[i], now_us, may_retry, outcomes);
   }
-  if (n_in_flight_ == 0) stats_->read_busy_us += now_us - busy_since_us_;
+  if (n_in_flight_ == 0) {
+    stats_->read_busy_us += now_us - busy_since_us_;
+    BookRate(now_us);
+  }
   return Status::Ok();
 }
 

@@ -62,6 +62,8 @@ class RetryingReader {
   /// Reads added whose outcome has not been reported.
   std::size_t n_open() const { return queued_.size() + delayed_.size() + n_in_flight_; }
   std::size_t n_in_flight() const { return n_in_flight_; }
+  /// Bytes per second while any read is in flight, the latest reads foremost; 0: not known yet.
+  double bytes_per_second() const { return recent_us_ > 0 ? 1e6 * recent_bytes_ / recent_us_ : 0; }
   /// Busy time up to now counts as from now.
   void RestartBusyClock();
 
@@ -78,6 +80,7 @@ class RetryingReader {
   };
 
   void TakeDue(std::int64_t now_us);
+  void BookRate(std::int64_t now_us);
   std::int64_t TimeoutUs(bool wait) const;
   void Complete(const ReadCompletion& completion, std::int64_t now_us, bool may_retry,
                 std::vector<ReadOutcome>* outcomes);
@@ -94,6 +97,10 @@ class RetryingReader {
   std::vector<ReadRequest> batch_;  // scratch of Submit
   std::size_t n_in_flight_ = 0;
   std::int64_t busy_since_us_ = 0;
+  std::int64_t rate_since_us_ = 0;  // as above, never restarted
+  std::int64_t busy_bytes_ = 0;     // since then
+  double recent_bytes_ = 0;         // of busy times that ended, older ones counting less
+  double recent_us_ = 0;
 };
 
 }  // namespace larder
