@@ -35,17 +35,23 @@ double Bytes(const std::vector<WeightCost>& weights) {
 
 double Over(double amount, double rate) { return rate > 0 ? amount / rate : 0; }
 
-// Reads that the lookahead finishes before the layer's request, of `n_missed` that it misses: what
+struct ReadAhead {
+  double useful = 0;  // experts
+  double wasted = 0;
+};
+
+// What the lookahead reads before the layer's request, of `n_missed` experts that it misses: what
 // it guesses right, as far as the disk has time for right and wrong guesses in the dense part.
-double ReadAhead(double n_missed, double dense_s, double expert_read_s, const ModelCosts& model,
-                 const DecodeCase& options) {
+ReadAhead PredictReadAhead(double n_missed, double dense_s, double expert_read_s,
+                           const ModelCosts& model, const DecodeCase& options) {
+  if (options.foresight != Foresight::kLookahead) return {};
   const double n_right = options.recall * n_missed;
   const double n_wrong =
       (1 - options.recall) * model.n_used * std::max(0.0, 1 - options.resident_share);
-  if (n_right <= 0 || expert_read_s <= 0) return 0;
-  const double n_readable = dense_s / expert_read_s;
-  const double useful = n_right / (n_right + n_wrong);
-  return std::min(n_right, n_readable * useful);
+  if (n_right <= 0 || expert_read_s <= 0) return {};
+  const double n_read = std::min(n_right + n_wrong, dense_s / expert_read_s);
+  const double share_useful = n_right / (n_right + n_wrong);
+  return {n_read * share_useful, n_read * (1 - share_useful)};
 }
 
 struct LayerSeconds {
@@ -74,12 +80,17 @@ ModelCosts CostsOf(const Model& model, DType kv_dtype) {
   costs.n_used = model.shape().n_used;
   std::map<DType, WeightCost> dense;
   std::map<DType, WeightCost> output;
+  std::map<DType, WeightCost> router;
   for (const TensorInfo* tensor : layout.dense) {
     const bool in_layer = std::string_view(tensor->name).substr(0, 4) == "blk.";
     Add(*tensor, in_layer ? &dense : &output);
+    if (std::string_view(tensor->name).find(".ffn_gate_inp.") != std::string_view::npos) {
+      Add(*tensor, &router);
+    }
   }
   costs.dense = Flatten(dense);
   costs.output = Flatten(output);
+  costs.router = Flatten(router);
   std::map<DType, WeightCost> expert;
   const double n_layers = std::max(costs.n_layers, 1);
   for (const ExpertLayerLayout& layer : layout.bank.layers) {
@@ -153,14 +164,16 @@ DecodeSeconds PredictDecode(const ModelCosts& model, const MachineFigures& machi
     }
     const double rate = machine.DiskBytesPerSecond(slab, n_missed * record, options.disk);
     const double read_s = Over(record, rate);
-    const double ahead = options.foresight == Foresight::kLookahead
-                             ? ReadAhead(n_missed, layer.dense, read_s, model, options)
-                             : 0;
-    const double left = n_missed - ahead;
-    const double hidden_s = (n_hit + ahead) * layer.expert;
+    const ReadAhead ahead = PredictReadAhead(n_missed, layer.dense, read_s, model, options);
+    const double left = n_missed - ahead.useful;
+    const double hidden_s = (n_hit + ahead.useful) * layer.expert;
     const double last_s = std::min(left, 1.0) * layer.expert;
-    sum.disk += n_layers * share * std::max(0.0, left * read_s - hidden_s);
+    const double ask_s = (n_missed + ahead.wasted) * model.n_slabs * machine.read_cpu_seconds;
+    sum.disk += n_layers * share * (ask_s + std::max(0.0, left * read_s - hidden_s));
     sum.experts += n_layers * share * (hidden_s + last_s);
+  }
+  if (options.foresight == Foresight::kLookahead && missed > 0) {
+    sum.dense += ProductSeconds(model.router, machine);
   }
   if (options.foresight == Foresight::kPerfect) {
     const double rate = machine.DiskBytesPerSecond(slab, 16 * record, options.disk);
@@ -195,7 +208,8 @@ PrefillSeconds PredictPrefill(const ModelCosts& model, const MachineFigures& mac
     experts_s = routing.experts_used * ProductSeconds(model.expert, machine, per_expert);
   }
   PrefillSeconds sum;
-  sum.compute = n_batches * n_layers * (dense_s + experts_s) +
+  const double ask_s = routing.experts_read * model.n_slabs * machine.read_cpu_seconds;
+  sum.compute = n_batches * n_layers * (dense_s + experts_s + ask_s) +
                 (dense_s > 0 ? ProductSeconds(model.output, machine) : 0);
   const double hidden_s = options.overlaps ? dense_s + experts_s : experts_s;
   sum.disk = n_batches * n_layers * std::max(0.0, read_s - hidden_s);

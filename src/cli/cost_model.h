@@ -28,6 +28,7 @@ struct ModelCosts {
   int n_used = 0;
   std::vector<WeightCost> dense;   // of all layers together, by type
   std::vector<WeightCost> output;  // the output matrix
+  std::vector<WeightCost> router;  // of `dense`; a guess of the lookahead multiplies them again
   std::vector<WeightCost> expert;  // one expert, the mean of all layers
   double n_slabs = 0;              // reads that fetch one expert
   double state_bytes = 0;          // recurrent state, read and written by every token
@@ -50,7 +51,7 @@ struct DecodeSeconds {
   double dense = 0;      // layers without their experts: products, state, what else there is
   double attention = 0;  // over the cache
   double experts = 0;    // computing them where it is not hidden behind reads
-  double disk = 0;       // waiting for reads
+  double disk = 0;       // asking for reads and waiting for them
   double output = 0;
   double total() const { return dense + attention + experts + disk + output; }
 };

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 #include <vector>
 
 #include "base/clock.h"
@@ -51,6 +52,12 @@ Status Fill(int fd, std::uint64_t size_bytes, const std::function<bool()>& inter
   return Status::Ok();
 }
 
+double ThreadCpuSeconds() {
+  struct timespec now {};
+  if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now) != 0) return 0;
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+
 // Removes the name and closes the descriptor, however the probe ends.
 struct NamedFile {
   std::string path;
@@ -80,8 +87,8 @@ Result<DiskProbeFile> DiskProbeFile::Write(const std::string& folder, std::uint6
   return probe;
 }
 
-Result<double> DiskProbeFile::ReadRate(std::uint64_t read_bytes, int depth, double seconds,
-                                       IoMode mode, std::uint64_t seed) const {
+Result<DiskRound> DiskProbeFile::Read(std::uint64_t read_bytes, int depth, double seconds,
+                                      IoMode mode, std::uint64_t seed) const {
   const std::size_t alignment = file_->direct_alignment();
   if (file_->direct_fd() < 0) {
     return Unsupported("the filesystem of {} has no direct reads; name another folder with --disk",
@@ -108,6 +115,7 @@ Result<double> DiskProbeFile::ReadRate(std::uint64_t read_bytes, int depth, doub
   };
   Status status;
   std::uint64_t n_bytes = 0;
+  const double start_cpu_s = ThreadCpuSeconds();
   const std::int64_t start_us = NowUs();
   for (std::size_t slot = 0; slot < n_slots && status.ok(); ++slot) {
     const ReadRequest one = request(slot);
@@ -127,7 +135,11 @@ Result<double> DiskProbeFile::ReadRate(std::uint64_t read_bytes, int depth, doub
     }
   }
   LARDER_RETURN_IF_ERROR(status);
-  return static_cast<double>(n_bytes) / std::max(SecondsSince(start_us), 1e-6);
+  DiskRound round;
+  round.bytes_per_second = static_cast<double>(n_bytes) / std::max(SecondsSince(start_us), 1e-6);
+  const double n_reads = static_cast<double>(n_bytes) / static_cast<double>(size_bytes);
+  round.cpu_seconds_per_read = (ThreadCpuSeconds() - start_cpu_s) / std::max(n_reads, 1.0);
+  return round;
 }
 
 std::uint64_t FreeDiskBytes(const std::string& folder) {

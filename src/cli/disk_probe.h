@@ -13,16 +13,22 @@
 
 namespace larder {
 
+/// What a round of reads came to.
+struct DiskRound {
+  double bytes_per_second = 0;
+  double cpu_seconds_per_read = 0;  // of the thread that asks for them
+};
+
 class DiskProbeFile {
  public:
   /// Writes `size_bytes` in `folder`, flushes them to the disk and takes the name away.
   static Result<DiskProbeFile> Write(const std::string& folder, std::uint64_t size_bytes,
                                      const std::function<bool()>& interrupted);
 
-  /// Bytes per second of direct reads of `read_bytes` at random places, `depth` in flight, for
-  /// `seconds`. kUnsupported where the filesystem has no direct reads.
-  Result<double> ReadRate(std::uint64_t read_bytes, int depth, double seconds, IoMode mode,
-                          std::uint64_t seed) const;
+  /// Direct reads of `read_bytes` at random places, `depth` in flight, for `seconds`. kUnsupported
+  /// where the filesystem has no direct reads.
+  Result<DiskRound> Read(std::uint64_t read_bytes, int depth, double seconds, IoMode mode,
+                         std::uint64_t seed) const;
 
  private:
   std::unique_ptr<File> file_;

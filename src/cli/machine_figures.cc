@@ -24,7 +24,7 @@ constexpr int kMostInFlight = 16;
 // Above every machine there is; keeps products of figures finite.
 constexpr double kLargest = 1e18;
 // The version of the probes: figures of others are measured again.
-constexpr int kProbeVersion = 1;
+constexpr int kProbeVersion = 2;
 
 // The two neighbours of `at` among sorted `values`, and how far between them it lies.
 struct Neighbours {
@@ -163,6 +163,7 @@ nlohmann::json ToJson(const MachineFigures& figures) {
   if (figures.n_threads > 0) json["n_threads"] = figures.n_threads;
   put("state_bytes_per_second", figures.state_bytes_per_second);
   put("layer_overhead_seconds", figures.layer_overhead_seconds);
+  put("read_cpu_seconds", figures.read_cpu_seconds);
   put("multiply_adds_per_second", figures.multiply_adds_per_second);
   for (const DiskReadRate& rate : figures.disk_rates) {
     json["disk_rates"].push_back({{"read_bytes", rate.read_bytes},
@@ -197,6 +198,7 @@ Result<MachineFigures> ParseMachineFigures(const std::string& text) {
                           Positive(json, "state_bytes_per_second", false));
   LARDER_ASSIGN_OR_RETURN(figures.layer_overhead_seconds,
                           Positive(json, "layer_overhead_seconds", false));
+  LARDER_ASSIGN_OR_RETURN(figures.read_cpu_seconds, Positive(json, "read_cpu_seconds", false));
   LARDER_ASSIGN_OR_RETURN(figures.multiply_adds_per_second,
                           Positive(json, "multiply_adds_per_second", false));
   figures.memory_bytes = static_cast<std::uint64_t>(memory_bytes);

@@ -44,6 +44,7 @@ struct MachineFigures {
   std::vector<ProductRate> products;     // none: products run at the memory rate
   double state_bytes_per_second = 0;     // the delta rule's state, one token; 0: at the memory rate
   double layer_overhead_seconds = 0;     // of what no other figure covers, per layer and token
+  double read_cpu_seconds = 0;           // a processor's time for one read of the disk
   double multiply_adds_per_second = 0;   // of types that `products` lacks; 0: not known
 
   /// Rate of `n_bytes` asked for at once in reads of `read_bytes` (at most 16 in flight): the

@@ -6,8 +6,10 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <span>
 
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/isa.h"
 #include "base/memory.h"
@@ -25,8 +27,8 @@ namespace larder {
 namespace {
 
 constexpr std::int64_t kColumns = 2048;
-constexpr std::int64_t kRowsOfOne = 4096;                          // of one matrix
-constexpr std::uint64_t kProductBytes = std::uint64_t{128} << 20;  // beyond the caches
+constexpr std::int64_t kRowsOfOne = 4096;  // of one matrix
+constexpr std::uint64_t kQuickProductBytes = std::uint64_t{128} << 20;
 constexpr std::int64_t kHeads = 32;
 constexpr std::int64_t kStateDim = 128;
 
@@ -50,28 +52,26 @@ double MedianSeconds(int n_rounds, const Work& work) {
 // Matrices of one type, one after the other in memory, and inputs and outputs for them.
 class ProductProbe {
  public:
-  static Result<ProductProbe> Make(DType dtype, Ops* ops) {
-    ProductProbe probe;
-    probe.dtype_ = dtype;
-    probe.ops_ = ops;
-    const std::size_t matrix_bytes = RowBytes(dtype, kColumns) * std::size_t{kRowsOfOne};
-    probe.n_matrices_ = std::max<std::size_t>(2, kProductBytes / matrix_bytes);
-    LARDER_ASSIGN_OR_RETURN(probe.weights_,
-                            PageBuffer::Allocate(matrix_bytes * probe.n_matrices_, true));
+  /// `memory` is borrowed, and has room for two matrices at least.
+  ProductProbe(DType dtype, Ops* ops, const PageBuffer& memory)
+      : dtype_(dtype),
+        ops_(ops),
+        n_matrices_(memory.size_bytes() / matrix_bytes()),
+        weights_(memory.data()) {
+    LARDER_CHECK(n_matrices_ >= 2);
     SplitMix64 random(1);
-    const std::span<std::byte> first(probe.weights_.data(), matrix_bytes);
+    const std::span<std::byte> first(weights_, matrix_bytes());
     if (HasEncoder(dtype)) {
       RandomBlocks(dtype, 0.02f, 1).Fill(&random, first);
     } else {
       std::fill(first.begin(), first.end(), std::byte{0x11});  // as fast as any other contents
     }
-    for (std::size_t i = 1; i < probe.n_matrices_; ++i) {
-      std::copy(first.begin(), first.end(), probe.weights_.data() + i * matrix_bytes);
+    for (std::size_t i = 1; i < n_matrices_; ++i) {
+      std::copy(first.begin(), first.end(), weights_ + i * matrix_bytes());
     }
-    probe.input_.resize(static_cast<std::size_t>(kColumns) * 64);
-    for (float& value : probe.input_) value = static_cast<float>(random.NextUnit()) - 0.5f;
-    probe.output_.resize(static_cast<std::size_t>(kRowsOfOne) * 64);
-    return probe;
+    input_.resize(static_cast<std::size_t>(kColumns) * 64);
+    for (float& value : input_) value = static_cast<float>(random.NextUnit()) - 0.5f;
+    output_.resize(static_cast<std::size_t>(kRowsOfOne) * 64);
   }
 
   /// Seconds of `n_tokens` with `n_matrices` of the matrices, at most all.
@@ -84,8 +84,8 @@ class ProductProbe {
                [&] {
                  for (std::size_t i = 0; i < n_matrices; ++i) {
                    const std::size_t matrix = next++ % n_matrices_;
-                   const WeightView view{weights_.data() + matrix * matrix_bytes(), dtype_,
-                                         kRowsOfOne, kColumns};
+                   const WeightView view{weights_ + matrix * matrix_bytes(), dtype_, kRowsOfOne,
+                                         kColumns};
                    const Product product{view, Matrix(output_.data(), n_tokens, kRowsOfOne)};
                    ops_->MatMul(x, {&product, 1});
                  }
@@ -100,13 +100,13 @@ class ProductProbe {
   DType dtype_ = DType::kF32;
   Ops* ops_ = nullptr;
   std::size_t n_matrices_ = 0;
-  PageBuffer weights_;
+  std::byte* weights_ = nullptr;
   std::vector<float> input_;
   std::vector<float> output_;
 };
 
-Result<ProductRate> ProbeProduct(DType dtype, Ops* ops, bool quick) {
-  LARDER_ASSIGN_OR_RETURN(ProductProbe probe, ProductProbe::Make(dtype, ops));
+ProductRate ProbeProduct(DType dtype, Ops* ops, const PageBuffer& memory, bool quick) {
+  ProductProbe probe(dtype, ops, memory);
   const double n_elements = static_cast<double>(kColumns * kRowsOfOne);
   const int n_rounds = quick ? 3 : 7;
   const auto few = static_cast<std::int64_t>(ProductRate::kFewTokens);
@@ -150,9 +150,10 @@ double ProbeState(Ops* ops, int n_rounds) {
   return static_cast<double>(kLayers * state_floats * sizeof(float)) / seconds;
 }
 
-// A layer's small operations (norms, rope, router, sums) are some twenty rounds of the pool.
+// A layer's operations (norms, rope, router, three per expert, sums) are some forty rounds of the
+// pool; what they cost beside their work.
 double ProbeLayerOverhead(ThreadPool* pool, int n_rounds) {
-  constexpr int kOperations = 20;
+  constexpr int kOperations = 40;
   std::vector<float> values(2048, 1.0f);
   return MedianSeconds(n_rounds, [&] {
     for (int i = 0; i < kOperations; ++i) {
@@ -178,17 +179,20 @@ Status ProbeDisk(const MachineProbeOptions& options, MachineFigures* figures) {
   const double seconds = options.quick ? 0.12 : 0.2;
   if (options.on_step) options.on_step("reading from the disk");
   std::vector<std::vector<double>> rates(sizes.size() * depths.size());
+  std::vector<double> cpu_seconds;  // of reads as large as a slab, many in flight
   // Whole rounds, so that a disk that changes from second to second changes for all alike.
   for (int round = 0; round < n_rounds; ++round) {
     for (std::size_t i = 0; i < rates.size(); ++i) {
       if (options.interrupted && options.interrupted()) return Cancelled("interrupted");
       LARDER_ASSIGN_OR_RETURN(
-          const double rate,
-          file.ReadRate(sizes[i / depths.size()], depths[i % depths.size()], seconds, options.mode,
-                        static_cast<std::uint64_t>(round) * 1000 + i + 1));
-      rates[i].push_back(rate);
+          const DiskRound result,
+          file.Read(sizes[i / depths.size()], depths[i % depths.size()], seconds, options.mode,
+                    static_cast<std::uint64_t>(round) * 1000 + i + 1));
+      rates[i].push_back(result.bytes_per_second);
+      if (i / depths.size() + 2 == sizes.size()) cpu_seconds.push_back(result.cpu_seconds_per_read);
     }
   }
+  figures->read_cpu_seconds = MedianOf(std::move(cpu_seconds));
   for (std::size_t i = 0; i < rates.size(); ++i) {
     const auto [lowest, highest] = std::minmax_element(rates[i].begin(), rates[i].end());
     figures->disk_rates.push_back({sizes[i / depths.size()], depths[i % depths.size()],
@@ -207,6 +211,8 @@ Status ProbeProducts(const MachineProbeOptions& options, const std::vector<DType
   limits.max_tokens = static_cast<std::int64_t>(ProductRate::kManyTokens);
   limits.max_input_dim = kHeads * kStateDim;
   LARDER_ASSIGN_OR_RETURN(const std::unique_ptr<Ops> ops, MakeCpuOps(isa, &pool, limits));
+  // Beyond the caches: a rented share of a server sees hundreds of MiB of them.
+  PageBuffer memory;
   for (const DType dtype : types) {
     const bool is_known =
         std::any_of(figures->products.begin(), figures->products.end(),
@@ -214,8 +220,12 @@ Status ProbeProducts(const MachineProbeOptions& options, const std::vector<DType
     if (is_known) continue;
     if (options.interrupted && options.interrupted()) return Cancelled("interrupted");
     if (options.on_step) options.on_step(fmt::format("products with {}", DTypeName(dtype)));
-    LARDER_ASSIGN_OR_RETURN(const ProductRate rate, ProbeProduct(dtype, ops.get(), options.quick));
-    figures->products.push_back(rate);
+    if (memory.size_bytes() == 0) {
+      const std::uint64_t n_bytes =
+          options.quick ? kQuickProductBytes : MemoryProbeBytes(std::nullopt, "");
+      LARDER_ASSIGN_OR_RETURN(memory, PageBuffer::Allocate(n_bytes, true));
+    }
+    figures->products.push_back(ProbeProduct(dtype, ops.get(), memory, options.quick));
   }
   if (figures->state_bytes_per_second == 0) {
     figures->state_bytes_per_second = ProbeState(ops.get(), options.quick ? 5 : 15);

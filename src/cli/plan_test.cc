@@ -122,6 +122,21 @@ TEST(CostModel, StateAndCacheAreRead) {
               1e-9);
 }
 
+TEST(CostModel, AskingForReadsAndGuessingCost) {
+  ModelCosts costs = Example();
+  costs.n_slabs = 3;
+  costs.router = {{DType::kQ8_0, 100, 100}};
+  MachineFigures machine = ExampleMachine();
+  const auto total = [&](Foresight foresight, int n_missed) {
+    return PredictDecode(costs, machine, Always(4, n_missed), With(foresight, 0)).total();
+  };
+  const double before = total(Foresight::kNone, 2);
+  EXPECT_NEAR(total(Foresight::kLookahead, 2), before + 0.1, 1e-9);
+  EXPECT_NEAR(total(Foresight::kLookahead, 0), total(Foresight::kNone, 0), 1e-9);
+  machine.read_cpu_seconds = 0.001;
+  EXPECT_NEAR(total(Foresight::kNone, 2), before + 10 * 2 * 3 * 0.001, 1e-9);
+}
+
 TEST(CostModel, ProductsFromOneTokenToMany) {
   MachineFigures machine = ExampleMachine();
   ProductRate rate;
@@ -176,6 +191,7 @@ TEST(MachineFigures, RoundTrip) {
   machine.memory_bytes = 1 << 30;
   machine.state_bytes_per_second = 5;
   machine.layer_overhead_seconds = 1e-5;
+  machine.read_cpu_seconds = 2e-5;
   machine.products = {{DType::kQ4_K, 7, 8, 9}};
   const Result<MachineFigures> back = ParseMachineFigures(ToJson(machine).dump());
   ASSERT_TRUE(back.ok()) << back.status().message();
