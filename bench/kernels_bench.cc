@@ -183,7 +183,8 @@ class Bench {
     if (options_.type.empty()) {
       RunExperts(read);
       RunAttention(read);
-      RunDeltaRule();
+      RunDeltaRule(read);
+      for (const std::int64_t n_tokens : {1, 64}) RunRows(n_tokens, read);
     }
   }
 
@@ -296,7 +297,7 @@ class Bench {
   }
 
   // 16 key heads and 32 value heads of 128, as in 35B-A3B.
-  void RunDeltaRule() {
+  void RunDeltaRule(double read) {
     constexpr std::int64_t kKeyHeads = 16;
     constexpr std::int64_t kValueHeads = 32;
     constexpr std::int64_t kDim = 128;
@@ -316,9 +317,61 @@ class Bench {
       args.state = state.data();
       args.out = {out.data(), n_tokens, kValueHeads, kDim, kValueHeads * kDim, kDim};
       const double seconds = ShortSeconds(30, [&](int) { ops_->GatedDeltaRule(args); });
-      fmt::print("delta rule, {} tokens: {:.1f} us per token\n", n_tokens,
-                 seconds * 1e6 / static_cast<double>(n_tokens));
+      // Every token reads and writes the state, which stays in the caches between them.
+      const double rate =
+          8.0 * static_cast<double>(n_tokens) * static_cast<double>(state.size()) / seconds;
+      fmt::print(
+          "delta rule, {} tokens: {:.1f} us per token, {:.1f} GB/s of state, {:.0f}% of read\n",
+          n_tokens, seconds * 1e6 / static_cast<double>(n_tokens), rate * 1e-9, 100 * rate / read);
     }
+  }
+
+  // The operations on rows, with the 35B-A3B shape's sizes: bytes they read and write.
+  void RunRows(std::int64_t n_tokens, double read) {
+    constexpr std::int64_t kChannels = 8192;  // of the convolution
+    constexpr std::int64_t kWidth = 4;
+    constexpr std::int64_t kExperts = 256;
+    constexpr std::int64_t kUsed = 8;
+    const auto n = static_cast<std::size_t>(n_tokens);
+    std::vector<float> in(n * kChannels * 2, 0.5f);
+    std::vector<float> out(n * kChannels * 2, 0.25f);
+    std::vector<float> weight(kChannels * kWidth, 1.0f);
+    std::vector<float> state(kChannels * (kWidth - 1), 0.5f);
+    std::vector<std::int32_t> ids(n * kUsed);
+    const auto print = [&](const char* name, std::int64_t floats_per_token, const auto& work) {
+      const double seconds = ShortSeconds(200, [&](int) { work(); });
+      const double rate = 4.0 * static_cast<double>(n_tokens * floats_per_token) / seconds;
+      fmt::print("{}, {} tokens: {:.2f} us per token, {:.1f} GB/s, {:.0f}% of read\n", name,
+                 n_tokens, seconds * 1e6 / static_cast<double>(n_tokens), rate * 1e-9,
+                 100 * rate / read);
+    };
+    const auto rows = [&](std::vector<float>& data, std::int64_t width) {
+      return Matrix(data.data(), n_tokens, width);
+    };
+    const auto heads = [&](std::vector<float>& data, std::int64_t count, std::int64_t dim) {
+      return Heads{data.data(), n_tokens, count, dim, count * dim, dim};
+    };
+    print("norm of 2048", 2 * kColumns,
+          [&] { ops_->RmsNorm(rows(in, kColumns), weight.data(), 1e-6f, rows(out, kColumns)); });
+    print("norm and rope of 16 heads of 256", 2 * 16 * 256, [&] {
+      ops_->NormRope(heads(out, 16, 256), weight.data(), 1e-6f, {64, 1e7f}, 1000);
+    });
+    print("gated norm of 32 heads of 128", 3 * 32 * 128, [&] {
+      ops_->GatedRmsNorm(heads(out, 32, 128), heads(in, 32, 128), weight.data(), 1e-6f);
+    });
+    print("SwiGLU of 512", 3 * 512,
+          [&] { ops_->SwiGlu(rows(in, 512), rows(in, 512), rows(out, 512)); });
+    print("convolution of 8192 channels", 2 * kChannels + (2 * kWidth - 1) * kChannels / n_tokens,
+          [&] {
+            ops_->CausalConvSilu(rows(in, kChannels), weight.data(), kWidth, state.data(),
+                                 rows(out, kChannels));
+          });
+    print("router's 8 of 256", kExperts,
+          [&] { ops_->Route(rows(in, kExperts), kUsed, ids.data(), out.data()); });
+    std::vector<float> outputs(n * kUsed * kColumns, 0.5f);
+    const ConstMatrix of_experts(outputs.data(), n_tokens * kUsed, kColumns);
+    print("sum of 8 experts", (kUsed + 2) * kColumns,
+          [&] { ops_->SumExperts(of_experts, weight.data(), kUsed, rows(out, kColumns)); });
   }
 
   // One row repeated: the values do not matter.

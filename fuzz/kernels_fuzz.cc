@@ -55,7 +55,8 @@ Case MakeCase(Source* source) {
   out.dtype = types[static_cast<std::size_t>(source->Below(static_cast<int>(types.size())))];
   const std::int64_t block = larder::GetDTypeInfo(out.dtype).elements_per_block;
   out.n_rows = 1 + source->Below(37);
-  out.n_cols = block * (1 + source->Below(block == 256 ? 3 : 13));
+  // Floats: past the vectors' loops, and their rest.
+  out.n_cols = block * (1 + source->Below(block == 256 ? 3 : block == 1 ? 100 : 13));
   out.n_tokens = 1 + source->Below(9);
   const std::size_t row_bytes = larder::RowBytes(out.dtype, out.n_cols);
   const std::size_t bytes = row_bytes * static_cast<std::size_t>(out.n_rows);

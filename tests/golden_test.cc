@@ -3,7 +3,9 @@
 
 #include <cstdlib>
 #include <map>
+#include <string>
 
+#include "base/isa.h"
 #include "helpers/golden.h"
 #include "helpers/tiny_model.h"
 
@@ -70,6 +72,23 @@ TEST(ForeignModel, SplitMixWithPredictionBlockMatchesItsEngine) {
 
 TEST(ForeignModel, DemoModelMatchesAnotherEngine) {
   ExpectLogitsOf("demo", "logits", "mean-kl-demo-engine");
+}
+
+TEST(Isa, TheEngineTakesTheForcedOne) {
+  const char* before = std::getenv("LARDER_ISA");
+  const std::string own = before == nullptr ? "" : before;
+  EngineOptions options;
+  options.model_path = LoadGoldenModels().front().path;
+  for (const Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512}) {
+    if (isa > BestIsa()) continue;
+    ASSERT_EQ(setenv("LARDER_ISA", IsaName(isa), 1), 0);
+    const auto engine = Engine::Load(options);
+    EXPECT_TRUE(engine.ok()) << engine.status().message();
+    if (engine.ok()) {
+      EXPECT_EQ((*engine)->plan().isa, isa);
+    }
+  }
+  ASSERT_EQ(setenv("LARDER_ISA", own.c_str(), 1), 0);
 }
 
 TEST(GoldenIndex, CoversShapesAndTypes) {

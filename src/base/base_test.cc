@@ -2,9 +2,11 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstdlib>
 #include <numeric>
 #include <vector>
 
+#include "base/isa.h"
 #include "base/memory.h"
 #include "base/size.h"
 #include "base/status.h"
@@ -71,6 +73,26 @@ TEST(ThreadPool, ManyShortJobs) {
     pool.ParallelFor(8, 1, [&](std::size_t begin, std::size_t, int) { sum.fetch_add(begin); });
   }
   EXPECT_EQ(sum.load(), 3000u * 28u);
+}
+
+TEST(Isa, TheForcedOneOrAnError) {
+  const char* before = std::getenv("LARDER_ISA");
+  const std::string own = before == nullptr ? "" : before;
+  ASSERT_EQ(setenv("LARDER_ISA", "", 1), 0);
+  EXPECT_EQ(*ChooseIsa(), BestIsa());
+  for (const Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512}) {
+    ASSERT_EQ(setenv("LARDER_ISA", IsaName(isa), 1), 0);
+    const Result<Isa> chosen = ChooseIsa();
+    ASSERT_EQ(chosen.ok(), isa <= BestIsa());
+    if (chosen.ok()) {
+      EXPECT_EQ(*chosen, isa);
+    }
+  }
+  for (const char* wrong : {"avx", "AVX2", "best", " scalar"}) {
+    ASSERT_EQ(setenv("LARDER_ISA", wrong, 1), 0);
+    EXPECT_EQ(ChooseIsa().status().code(), StatusCode::kInvalidArgument) << wrong;
+  }
+  ASSERT_EQ(setenv("LARDER_ISA", own.c_str(), 1), 0);
 }
 
 TEST(Memory, BuffersAreAlignedZeroedAndCounted) {

@@ -184,6 +184,24 @@ TEST(ThreadPool, PlacedThreadsStayThereAndTheCallerComesBack) {
   EXPECT_EQ(AllowedCpus(), before);
 }
 
+TEST(ThreadPool, TheCallerBeforeComesBackToo) {
+  const std::vector<int> before = AllowedCpus();
+  ThreadPlan plan;
+  plan.n_threads = 2;
+  plan.places = {{before.front()}};
+  const auto nothing = [](std::size_t, std::size_t, int) {};
+  ThreadPool pool(plan);
+  pool.ParallelFor(8, 1, nothing);
+  EXPECT_EQ(AllowedCpus(), std::vector<int>{before.front()});
+  std::vector<int> seen;
+  std::thread([&] {
+    pool.ParallelFor(8, 1, nothing);
+    seen = AllowedCpus();
+  }).join();
+  EXPECT_EQ(seen, std::vector<int>{before.front()});
+  EXPECT_EQ(AllowedCpus(), before);
+}
+
 TEST(ThreadPool, CoversEveryIndexOnceInManyShortJobs) {
   for (const int n_threads : {1, 2, 5}) {
     ThreadPool pool(n_threads);
@@ -207,7 +225,9 @@ double CpuSeconds() {
 }
 
 TEST(ThreadPool, NobodyIsBusyWhileTheCallerWaits) {
-  ThreadPool pool(4);
+  ThreadPlan plan;
+  plan.n_threads = 4;  // also where there are fewer CPUs: they may spin
+  ThreadPool pool(plan);
   const auto nothing = [](std::size_t, std::size_t, int) {};
   const double begin = CpuSeconds();
   // As a decode step does whose experts come from the disk: short work, then a long wait.

@@ -26,7 +26,7 @@
 
 #define LARDER_AVX2_FEATURES "avx2,fma,f16c,bmi,bmi2"
 #define LARDER_AVX512_FEATURES \
-  "avx2,fma,f16c,bmi,bmi2,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512vbmi"
+  "avx2,fma,f16c,bmi,bmi2,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni"
 
 namespace larder {
 
@@ -34,7 +34,7 @@ enum class Isa { kScalar, kAvx2, kAvx512 };
 
 const char* IsaName(Isa isa);
 
-/// The best instruction set of this processor (kAvx512 needs F, BW, DQ, VL, VNNI and VBMI).
+/// The best instruction set of this processor (kAvx512 needs F, BW, DQ, VL and VNNI).
 Isa BestIsa();
 
 /// BestIsa, or the one that the environment variable LARDER_ISA (scalar|avx2|avx512) forces.

@@ -5,6 +5,7 @@
 #include "base/thread_pool.h"
 
 #include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -46,7 +47,8 @@ bool SpinUntil(bool may_spin, Done done) {
 }
 
 // A place that is refused (CPUs taken offline since) leaves the thread where it was.
-void StayOn(const std::vector<int>& cpus) {
+// `thread` 0: the calling one.
+void StayOn(const std::vector<int>& cpus, pid_t thread = 0) {
   if (cpus.empty()) return;
   const auto n_cpus = static_cast<std::size_t>(*std::max_element(cpus.begin(), cpus.end()) + 1);
   cpu_set_t* set = CPU_ALLOC(n_cpus);
@@ -55,7 +57,7 @@ void StayOn(const std::vector<int>& cpus) {
   for (const int cpu : cpus) {
     CPU_SET_S(static_cast<std::size_t>(cpu), CPU_ALLOC_SIZE(n_cpus), set);
   }
-  sched_setaffinity(0, CPU_ALLOC_SIZE(n_cpus), set);
+  sched_setaffinity(thread, CPU_ALLOC_SIZE(n_cpus), set);
   CPU_FREE(set);
 }
 
@@ -66,8 +68,8 @@ struct ThreadPool::Impl {
   static constexpr std::uint32_t kOpen = 1u << 31;
 
   ThreadPlan plan;
-  std::thread::id placed_caller;  // the thread whose place was last set as thread 0's
-  std::vector<int> callers_own;   // where it ran before
+  pid_t placed_caller = 0;       // the thread whose place is set as thread 0's
+  std::vector<int> callers_own;  // where callers may run but for that
   std::atomic<std::uint32_t> generation{0};
   std::atomic<std::uint32_t> gate{0};  // kOpen while a job lasts, plus the workers inside
   std::atomic<bool> stopping{false};
@@ -129,9 +131,10 @@ struct ThreadPool::Impl {
   }
 
   void PlaceCaller() {
-    if (plan.places.empty() || placed_caller == std::this_thread::get_id()) return;
-    placed_caller = std::this_thread::get_id();
-    callers_own = AllowedCpus();
+    if (plan.places.empty() || placed_caller == gettid()) return;
+    // The caller before goes on elsewhere, and what it starts inherits its place.
+    if (placed_caller != 0) StayOn(callers_own, placed_caller);
+    placed_caller = gettid();
     StayOn(plan.Place(0));
   }
 
@@ -151,6 +154,7 @@ ThreadPool::ThreadPool(int n_threads) : ThreadPool(PlanThreads(n_threads, PinMod
 ThreadPool::ThreadPool(const ThreadPlan& plan) : impl_(std::make_unique<Impl>()) {
   LARDER_CHECK(plan.n_threads >= 1);
   impl_->plan = plan;
+  impl_->callers_own = AllowedCpus();
   ResetFloatEnvironment();
   for (int thread = 1; thread < plan.n_threads; ++thread) {
     impl_->workers.emplace_back([this, thread] { impl_->WorkerLoop(thread); });
@@ -162,7 +166,7 @@ ThreadPool::~ThreadPool() {
   impl_->generation.fetch_add(1, std::memory_order_acq_rel);
   impl_->generation.notify_all();
   for (std::thread& worker : impl_->workers) worker.join();
-  if (impl_->placed_caller == std::this_thread::get_id()) StayOn(impl_->callers_own);
+  if (impl_->placed_caller != 0) StayOn(impl_->callers_own, impl_->placed_caller);
 }
 
 int ThreadPool::n_threads() const { return static_cast<int>(impl_->workers.size()) + 1; }

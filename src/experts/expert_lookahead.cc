@@ -32,10 +32,11 @@ std::uint64_t BytesBegun(const LayerPlace& place, const ExpertSlot& slot) {
 
 }  // namespace
 
-void ExpertStore::Impl::Advise(int layer, std::span<const std::int32_t> experts) {
-  DropAdvice();
+// Which of the guesses to read, in which order.
+void ExpertStore::Impl::TakeAdvice(int layer, std::span<const std::int32_t> experts) {
   advice.layer = layer;
   advice.is_guessed.assign(n_experts, 0);
+  const PolicyClock clock(&stats);
   CachePolicy& policy = *PoolOf(layer).policy;
   const int layer_in_pool = Layer(layer).layer_in_pool;
   for (std::size_t i = 0; i < experts.size(); ++i) {
@@ -55,6 +56,11 @@ void ExpertStore::Impl::Advise(int layer, std::span<const std::int32_t> experts)
                        return ranking.ShareRight(a.guess_class) > ranking.ShareRight(b.guess_class);
                      });
   }
+}
+
+void ExpertStore::Impl::Advise(int layer, std::span<const std::int32_t> experts) {
+  DropAdvice();
+  TakeAdvice(layer, experts);
   PumpAhead();
 }
 
@@ -63,9 +69,11 @@ void ExpertStore::Impl::Advise(int layer, std::span<const std::int32_t> experts)
 std::uint64_t ExpertStore::Impl::AheadBytes(const SlabLayout& slab) const {
   if (options.ahead_read_bytes > 0) return options.ahead_read_bytes;
   const double rate = reads.bytes_per_second();
-  const auto size = static_cast<double>(slab.size_bytes);
-  if (rate <= 0 || size <= kLongReadSeconds * rate) return kWholeSlab;
+  const auto size = static_cast<double>(slab.size_bytes + alignment - 1);  // what lies before it
+  // A prompt's guesses are nearly always right.
+  if (advice.is_prompt || rate <= 0 || size <= kLongReadSeconds * rate) return kWholeSlab;
   const double n_pieces = std::ceil(size / std::max(kPieceSeconds * rate, kLeastPieceBytes));
+  if (n_pieces <= 1) return kWholeSlab;
   return AlignUp(static_cast<std::uint64_t>(std::ceil(size / n_pieces)), alignment);
 }
 
@@ -228,7 +236,8 @@ Status ExpertStore::Drain() {
       return status;
     }
   }
-  return Status::Ok();
+  return impl.is_broken ? IoError("an earlier disk failure left reads open; start again")
+                        : Status::Ok();
 }
 
 }  // namespace larder

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <chrono>
 #include <functional>
 #include <utility>
 
@@ -52,23 +51,6 @@ Status CheckBank(const ExpertBank& bank) {
   }
   return Status::Ok();
 }
-
-// Adds the time it lives to the policy's.
-class PolicyClock {
- public:
-  explicit PolicyClock(ExpertStats* stats) : stats_(stats), start_(Clock::now()) {}
-  ~PolicyClock() {
-    stats_->policy_ns +=
-        std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start_).count();
-  }
-  PolicyClock(const PolicyClock&) = delete;
-  PolicyClock& operator=(const PolicyClock&) = delete;
-
- private:
-  using Clock = std::chrono::steady_clock;
-  ExpertStats* stats_;
-  Clock::time_point start_;
-};
 
 std::uint64_t OwnerOf(int pool, int slot) {
   return static_cast<std::uint64_t>(pool) << 32 | static_cast<std::uint32_t>(slot);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -89,6 +90,23 @@ struct Advice {
 // As many bytes as a slab has.
 inline constexpr std::uint64_t kWholeSlab = std::numeric_limits<std::uint64_t>::max();
 
+// Adds the time it lives to the policy's.
+class PolicyClock {
+ public:
+  explicit PolicyClock(ExpertStats* stats) : stats_(stats), start_(Clock::now()) {}
+  ~PolicyClock() {
+    stats_->policy_ns +=
+        std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start_).count();
+  }
+  PolicyClock(const PolicyClock&) = delete;
+  PolicyClock& operator=(const PolicyClock&) = delete;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  ExpertStats* stats_;
+  Clock::time_point start_;
+};
+
 // How soon one who waits for the disk sees that it was cancelled.
 inline constexpr std::int64_t kCancelPollUs = 20'000;
 
@@ -140,6 +158,7 @@ struct ExpertStore::Impl {
 
   // expert_lookahead.cc: reads ahead of their request.
   void Advise(int layer, std::span<const std::int32_t> experts);
+  void TakeAdvice(int layer, std::span<const std::int32_t> experts);
   void PumpAhead();
   bool BeginNextAhead();
   std::uint64_t AheadBytes(const SlabLayout& slab) const;

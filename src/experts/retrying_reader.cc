@@ -17,6 +17,8 @@ namespace larder {
 namespace {
 
 constexpr double kRateHalfLifeBytes = 256e6;  // after which a busy time counts half
+// A longer busy time is one in which nobody looked, or one read that came late.
+constexpr std::int64_t kLongestBusyUs = 500'000;
 
 // Why a completion cannot be used; empty when it can.
 std::string Fault(const RetryableRead& read, const ReadCompletion& completion) {
@@ -121,6 +123,7 @@ void RetryingReader::Complete(const ReadCompletion& completion, std::int64_t now
 // Ends a busy time.
 void RetryingReader::BookRate(std::int64_t now_us) {
   const auto n_bytes = static_cast<double>(std::exchange(busy_bytes_, 0));
+  if (now_us - rate_since_us_ > kLongestBusyUs) return;
   const double decay = std::exp2(-n_bytes / kRateHalfLifeBytes);
   recent_bytes_ = recent_bytes_ * decay + n_bytes;
   recent_us_ = recent_us_ * decay + static_cast<double>(now_us - rate_since_us_);

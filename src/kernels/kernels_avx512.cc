@@ -1,4 +1,4 @@
-// The kernel table for AVX-512 (F, BW, DQ, VL, VNNI, VBMI).
+// The kernel table for AVX-512 (F, BW, DQ, VL, VNNI).
 #include <bit>
 #include <cstring>
 

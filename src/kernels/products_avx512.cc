@@ -1,4 +1,4 @@
-// Products of quantized weights on AVX-512 (F, BW, DQ, VL, VNNI, VBMI).
+// Products of quantized weights on AVX-512 (F, BW, DQ, VL, VNNI).
 #include <bit>
 #include <cstring>
 #include <type_traits>

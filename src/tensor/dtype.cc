@@ -46,8 +46,9 @@ struct KnownType {
 
 // Types upstream defines and Larder does not implement (numbers of the GGUF specification).
 constexpr KnownType kKnown[] = {
-    {9, "Q8_1"}, {15, "Q8_K"}, {24, "I8"},    {25, "I16"},  {26, "I32"},
-    {27, "I64"}, {28, "F64"},  {40, "NVFP4"}, {41, "Q1_0"},
+    {9, "Q8_1"},        {15, "Q8_K"},       {24, "I8"},         {25, "I16"},      {26, "I32"},
+    {27, "I64"},        {28, "F64"},        {31, "Q4_0_4_4"},   {32, "Q4_0_4_8"}, {33, "Q4_0_8_8"},
+    {36, "IQ4_NL_4_4"}, {37, "IQ4_NL_4_8"}, {38, "IQ4_NL_8_8"}, {40, "NVFP4"},    {41, "Q1_0"},
 };
 
 std::string ImplementedNames() {

@@ -41,5 +41,5 @@ verdict "decode, share of bytes touched over memory bandwidth" \
 near=$(json_number "$SCRATCH/decode-near.json" decode_tokens_per_second)
 far=$(json_number "$SCRATCH/decode-far.json" decode_tokens_per_second)
 verdict "decode at $depth (${far:-?} tokens/s) beside 512 (${near:-?})" \
-  "$(awk -v a="${far:-0}" -v b="${near:-0}" 'BEGIN { printf "%.3f", b > 0 ? a / b : 0 }')" '>=' 0.70
+  "$(awk -v a="${far:-0}" -v b="${near:-0}" 'BEGIN { printf "%.3f", (b > 0 ? a / b : 0) }')" '>=' 0.70
 finish

@@ -11,7 +11,7 @@
 demo=$ROOT/models/demo/larder-demo.gguf
 if [[ -f "$demo" ]]; then
   ids=$SCRATCH/demo-tokens.txt
-  "$LARDER" tokenize -m "$demo" - <"$ROOT/README.md" | tr -s ' \n' '\n\n' | head -n 512 >"$ids"
+  "$LARDER" tokenize -m "$demo" - <"$ROOT/README.md" | tr -s ' \n' '\n\n' | sed -n '1,512p' >"$ids"
   smallest=$(numfmt --from=iec "$(smallest_budget "$demo" --tokens 1)")
   report=$SCRATCH/lookahead-demo.json
   "$LARDER" bench -m "$demo" --memory $((smallest + 2 * 1048576)) -p 0 -n 256 -r 3 --tokens "$ids" -o json >"$report"
