@@ -35,6 +35,15 @@ double Bytes(const std::vector<WeightCost>& weights) {
 
 double Over(double amount, double rate) { return rate > 0 ? amount / rate : 0; }
 
+// A disk that others use changes from second to second: its states, and how often each counts.
+struct DiskState {
+  double DiskReadRate::*rate;
+  double share;
+};
+constexpr DiskState kDiskStates[] = {{&DiskReadRate::lowest, 0.25},
+                                     {&DiskReadRate::bytes_per_second, 0.5},
+                                     {&DiskReadRate::highest, 0.25}};
+
 struct ReadAhead {
   double useful = 0;  // experts
   double wasted = 0;
@@ -184,6 +193,21 @@ DecodeSeconds PredictDecode(const ModelCosts& model, const MachineFigures& machi
   return sum;
 }
 
+DecodeSeconds ExpectedDecode(const ModelCosts& model, const MachineFigures& machine,
+                             const AnswerStatistics& routing, DecodeCase options) {
+  DecodeSeconds sum;
+  for (const DiskState& state : kDiskStates) {
+    options.disk = state.rate;
+    const DecodeSeconds one = PredictDecode(model, machine, routing, options);
+    sum.dense += state.share * one.dense;
+    sum.attention += state.share * one.attention;
+    sum.experts += state.share * one.experts;
+    sum.disk += state.share * one.disk;
+    sum.output += state.share * one.output;
+  }
+  return sum;
+}
+
 PrefillSeconds PredictPrefill(const ModelCosts& model, const MachineFigures& machine,
                               const PromptStatistics& routing, const PrefillCase& options) {
   const double n_layers = std::max(model.n_layers, 1);
@@ -213,6 +237,18 @@ PrefillSeconds PredictPrefill(const ModelCosts& model, const MachineFigures& mac
                 (dense_s > 0 ? ProductSeconds(model.output, machine) : 0);
   const double hidden_s = options.overlaps ? dense_s + experts_s : experts_s;
   sum.disk = n_batches * n_layers * std::max(0.0, read_s - hidden_s);
+  return sum;
+}
+
+PrefillSeconds ExpectedPrefill(const ModelCosts& model, const MachineFigures& machine,
+                               const PromptStatistics& routing, PrefillCase options) {
+  PrefillSeconds sum;
+  for (const DiskState& state : kDiskStates) {
+    options.disk = state.rate;
+    const PrefillSeconds one = PredictPrefill(model, machine, routing, options);
+    sum.compute += state.share * one.compute;
+    sum.disk += state.share * one.disk;
+  }
   return sum;
 }
 

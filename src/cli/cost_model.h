@@ -75,6 +75,12 @@ struct DecodeCase {
 DecodeSeconds PredictDecode(const ModelCosts& model, const MachineFigures& machine,
                             const AnswerStatistics& routing, const DecodeCase& options);
 
+/// The mean of PredictDecode over the disk's states: the slowest, the middle (twice) and the fastest
+/// round of its probe. What a slow moment costs, a fast one does not give back where other work
+/// hides the reads. `options.disk` is not looked at.
+DecodeSeconds ExpectedDecode(const ModelCosts& model, const MachineFigures& machine,
+                             const AnswerStatistics& routing, DecodeCase options);
+
 struct PrefillSeconds {
   double compute = 0;
   double disk = 0;  // waiting for reads
@@ -92,5 +98,9 @@ struct PrefillCase {
 /// A machine that does not say how fast it multiplies gives the disk's part alone.
 PrefillSeconds PredictPrefill(const ModelCosts& model, const MachineFigures& machine,
                               const PromptStatistics& routing, const PrefillCase& options);
+
+/// The mean of PredictPrefill over the disk's states, as in ExpectedDecode.
+PrefillSeconds ExpectedPrefill(const ModelCosts& model, const MachineFigures& machine,
+                               const PromptStatistics& routing, PrefillCase options);
 
 }  // namespace larder

@@ -175,7 +175,7 @@ Status ProbeDisk(const MachineProbeOptions& options, MachineFigures* figures) {
                     : std::vector<std::uint64_t>{64 << 10, 256 << 10, 576 << 10, 2048 << 10};
   const std::vector<int> depths =
       options.quick ? std::vector<int>{2, 16} : std::vector<int>{1, 3, 6, 16};
-  const int n_rounds = 3;
+  const int n_rounds = options.quick ? 3 : 6;
   const double seconds = options.quick ? 0.12 : 0.2;
   if (options.on_step) options.on_step("reading from the disk");
   std::vector<std::vector<double>> rates(sizes.size() * depths.size());

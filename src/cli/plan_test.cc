@@ -155,6 +155,21 @@ TEST(CostModel, ProductsFromOneTokenToMany) {
   EXPECT_DOUBLE_EQ(ProductSeconds({{DType::kQ4_0, 1000, 500}}, machine, 1), 0.5);
 }
 
+TEST(CostModel, ADiskThatChangesCostsWhatItsSlowMomentsCost) {
+  // Two misses take 0.8, 0.4 and 0.2 s at 50, 100 and 200 bytes/s; one of them hides two residents.
+  const DecodeSeconds answer =
+      ExpectedDecode(Example(), ExampleMachine(), Always(4, 2), With(Foresight::kNone));
+  EXPECT_NEAR(answer.total(), 10 * (0.1 + (0.8 + 2 * 0.4 + 0.2) / 4 + 0.02) + 0.05, 1e-9);
+  EXPECT_NEAR(answer.disk, 10 * ((0.8 + 2 * 0.4 + 0.2) / 4 - 0.04), 1e-9);
+  PromptStatistics routing;
+  routing.experts_used = 16;
+  routing.experts_read = 10;  // 200 bytes, 4, 2 and 1 s
+  PrefillCase prompt;
+  prompt.n_tokens = prompt.batch_tokens = 64;
+  EXPECT_NEAR(ExpectedPrefill(Example(), ExampleMachine(), routing, prompt).total(),
+              10 * (4 + 2 * 2 + 1) / 4.0, 1e-9);
+}
+
 TEST(CostModel, PromptsHideReadsBehindProducts) {
   MachineFigures machine = ExampleMachine();
   machine.multiply_adds_per_second = 1e5;

@@ -108,7 +108,7 @@ void Planner::FillRates(const ModelCosts& costs, const MachineFigures& machine, 
   decode.recall = options_.recall;
   decode.resident_share = row->resident_share;
   decode.foresight = options_.lookahead ? Foresight::kLookahead : Foresight::kNone;
-  row->parts = PredictDecode(costs, machine, answers, decode);
+  row->parts = ExpectedDecode(costs, machine, answers, decode);
   row->decode.expected = RateOf(row->parts.total());
   DecodeCase slow = decode;
   slow.foresight = Foresight::kNone;
@@ -120,7 +120,7 @@ void Planner::FillRates(const ModelCosts& costs, const MachineFigures& machine, 
   row->decode.high =
       RateOf(PredictDecode(costs, machine, answers, fast).total()) * (1 + kModelError);
   decode.foresight = Foresight::kPerfect;
-  row->decode_limit = RateOf(PredictDecode(costs, machine, answers, decode).total());
+  row->decode_limit = RateOf(ExpectedDecode(costs, machine, answers, decode).total());
   if (options_.prompt_tokens == 0) return;
   PrefillCase prefill;
   prefill.n_tokens = static_cast<double>(options_.prompt_tokens);
@@ -128,7 +128,7 @@ void Planner::FillRates(const ModelCosts& costs, const MachineFigures& machine, 
   prefill.batch_tokens = static_cast<double>(batch);
   prefill.overlaps = options_.lookahead;
   const PromptStatistics prompts = curve->Prompts(slots, batch);
-  row->prefill_parts = PredictPrefill(costs, machine, prompts, prefill);
+  row->prefill_parts = ExpectedPrefill(costs, machine, prompts, prefill);
   row->prefill.expected = prefill.n_tokens * RateOf(row->prefill_parts.total());
   PrefillCase fast_prefill = prefill;
   fast_prefill.disk = &DiskReadRate::highest;
