@@ -75,9 +75,9 @@ struct DecodeCase {
 DecodeSeconds PredictDecode(const ModelCosts& model, const MachineFigures& machine,
                             const AnswerStatistics& routing, const DecodeCase& options);
 
-/// The mean of PredictDecode over the disk's states: the slowest, the middle (twice) and the fastest
-/// round of its probe. What a slow moment costs, a fast one does not give back where other work
-/// hides the reads. `options.disk` is not looked at.
+/// The mean of PredictDecode over the disk's states: the slowest, the middle (twice) and the
+/// fastest round of its probe. What a slow moment costs, a fast one does not give back where other
+/// work hides the reads. `options.disk` is not looked at.
 DecodeSeconds ExpectedDecode(const ModelCosts& model, const MachineFigures& machine,
                              const AnswerStatistics& routing, DecodeCase options);
 
