@@ -138,7 +138,7 @@ constexpr Operation kOperations[] = {
      "OpenAiError"},
     {"/tokenizer_info", "get", "", kAnyObject, "", "OpenAiError"},
     {"/tokenize", "post",
-     R"({"type": "object", "anyOf": [{"required": ["content"]}, {"required": ["prompt"]}], "properties": {"content": {"type": "string"}, "prompt": {"type": "string"}, "add_special": {"type": ["boolean", "null"]}, "add_special_tokens": {"type": ["boolean", "null"]}, "parse_special": {"type": ["boolean", "null"]}, "with_pieces": {"type": ["boolean", "null"]}}})",
+     R"({"type": "object", "anyOf": [{"required": ["content"], "properties": {"content": {"type": "string"}}}, {"required": ["prompt"], "properties": {"prompt": {"type": "string"}}}], "properties": {"content": {"type": ["string", "null"]}, "prompt": {"type": ["string", "null"]}, "add_special": {"type": ["boolean", "null"]}, "add_special_tokens": {"type": ["boolean", "null"]}, "parse_special": {"type": ["boolean", "null"]}, "with_pieces": {"type": ["boolean", "null"]}}})",
      R"({"type": "object", "required": ["tokens"], "properties": {"tokens": {"type": "array"}}})",
      "", "OpenAiError"},
     {"/detokenize", "post",
