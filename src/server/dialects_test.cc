@@ -307,7 +307,7 @@ TEST(Ollama, GenerateAndTheRest) {
         R"({"messages": [{"role": "user", "content": "x"}], "format": "xml"})"}) {
     EXPECT_TRUE(server.PostJson("/api/chat", wrong, 400)["error"].is_string()) << wrong;
   }
-  EXPECT_EQ(server.PostJson("/api/embed", "{}", 501).size(), 1u);
+  EXPECT_EQ(server.PostJson("/api/embed", "{}", 400).size(), 1u);
 }
 
 }  // namespace

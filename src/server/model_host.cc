@@ -324,12 +324,15 @@ std::optional<ApiError> ModelHost::CheckPrompts(const ChatRequest& request,
   return std::nullopt;
 }
 
+std::optional<ApiError> ModelHost::CheckName(const std::string& asked) const {
+  const std::string& name = options_.name;
+  if (!options_.strict_model || asked == name || asked == name + ":latest") return std::nullopt;
+  return ApiError{404, fmt::format("there is no model '{}' here, only '{}'", asked, name), "model",
+                  "model_not_found", 0};
+}
+
 std::optional<ApiError> ModelHost::Prepare(const ChatRequest& request, PreparedRequest* prepared) {
-  if (options_.strict_model && request.model != options_.name) {
-    return ApiError{
-        404, fmt::format("there is no model '{}' here, only '{}'", request.model, options_.name),
-        "model", "model_not_found", 0};
-  }
+  if (auto error = CheckName(request.model)) return error;
   if (auto error = PrepareSampling(request, &prepared->sampling)) return error;
   if (auto error = PrepareGrammar(request, prepared)) return error;
   const bool held = request.format != AnswerFormat::kText ||

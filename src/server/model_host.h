@@ -54,7 +54,9 @@ class ModelHost {
                                          std::int64_t context_tokens, ModelHostOptions options);
 
   const std::string& name() const { return options_.name; }
-  bool strict_model() const { return options_.strict_model; }
+  /// What is wrong with the name of a model that a request gives: nothing, unless only this model's
+  /// own counts (`strict_model`; Ollama's clients may add ":latest").
+  std::optional<ApiError> CheckName(const std::string& asked) const;
   const Tokenizer& tokenizer() const { return *tokenizer_; }
   const Metadata& metadata() const { return *metadata_; }
   const OutputStyle& style() const { return style_; }

@@ -21,6 +21,28 @@ void SendError(const std::shared_ptr<HttpReply>& reply, const ApiError& error, E
   reply->Send(ErrorResponse(error, form));
 }
 
+int HexDigit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  const char lower = static_cast<char>(c | 0x20);
+  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
+// A part of a path as it was meant; what is no escape stays (RFC 3986, section 2.1).
+std::string PercentDecoded(std::string_view text) {
+  std::string decoded;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const int high = text[i] == '%' && i + 2 < text.size() ? HexDigit(text[i + 1]) : -1;
+    const int low = high >= 0 ? HexDigit(text[i + 2]) : -1;
+    if (low < 0) {
+      decoded += text[i];
+      continue;
+    }
+    decoded += static_cast<char>(high * 16 + low);
+    i += 2;
+  }
+  return decoded;
+}
+
 const char* SlotStateName(SlotInfo::State state) {
   switch (state) {
     case SlotInfo::State::kIdle:
@@ -60,15 +82,10 @@ void Service::Models(const HttpRequest& request, const ReplyPtr& reply) {
   std::string name = host_->name();
   const bool one = request.path.size() > kList.size() + 1;
   if (one) {
-    const std::string asked = request.path.substr(kList.size() + 1);
-    if (host_->strict_model() && asked != name) {
-      return SendError(
-          reply,
-          ApiError{404, fmt::format("there is no model '{}' here, only '{}'", asked, name), "model",
-                   "model_not_found", 0},
-          ErrorForm::kOpenAi);
+    name = PercentDecoded(std::string_view(request.path).substr(kList.size() + 1));
+    if (const auto error = host_->CheckName(name)) {
+      return SendError(reply, *error, ErrorForm::kOpenAi);
     }
-    name = asked;
   }
   const OrderedJson model = {{"id", name},
                              {"object", "model"},
@@ -232,9 +249,8 @@ void Service::OllamaShow(const HttpRequest& request, const ReplyPtr& reply) {
   std::string asked = fields.Text("model").value_or("");
   if (asked.empty()) asked = fields.Text("name").value_or("");
   if (fields.error()) return SendError(reply, *fields.error(), ErrorForm::kOllama);
-  if (host_->strict_model() && asked != host_->name()) {
-    return SendError(reply, ApiError{404, fmt::format("model '{}' not found", asked), "", "", 0},
-                     ErrorForm::kOllama);
+  if (const auto unknown = host_->CheckName(asked)) {
+    return SendError(reply, *unknown, ErrorForm::kOllama);
   }
   OrderedJson capabilities = OrderedJson::array({"completion"});
   if (host_->style().calls != CallFormat::kNone) capabilities.push_back("tools");

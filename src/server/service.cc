@@ -124,9 +124,10 @@ void Service::AddOpenAiRoutes() {
 }
 
 void Service::AddOtherRoutes() {
+  // A status that clients do not take for a passing weakness and ask again.
   const auto refuse = [this](const char* path) {
     routes_.push_back({"POST", path, true, [](const HttpRequest& request, const ReplyPtr& reply) {
-                         const ApiError error{501,
+                         const ApiError error{400,
                                               "embeddings are not offered: this model writes text "
                                               "only",
                                               "", "unsupported", 0};
@@ -257,6 +258,9 @@ void Service::Generate(const HttpRequest& request, const ReplyPtr& reply, const 
   ChatRequest asked;
   if (const auto error = parse(*body, &asked)) {
     if (error->status != 200) return reply->Send(ErrorResponse(*error, form));
+    if (const auto unknown = host_->CheckName(ModelName(asked))) {
+      return reply->Send(ErrorResponse(*unknown, form));
+    }
     return reply->Send(
         {200, "application/json", {}, OllamaLoaded(request.path == "/api/chat", ModelName(asked))});
   }

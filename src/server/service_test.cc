@@ -45,7 +45,7 @@ TEST(Service, WhileLoadingOnlyHealthAndTheLikeAnswer) {
 TEST(Service, PathsAndMethods) {
   TestServer server;
   EXPECT_EQ(server.Get("/nothing").status, 404);
-  EXPECT_EQ(server.Post("/v1/embeddings", "{}").status, 501);
+  EXPECT_EQ(server.Post("/v1/embeddings", "{}").status, 400);
   const ClientResponse wrong = server.Get(kChat);
   EXPECT_EQ(wrong.status, 405);
   EXPECT_EQ(wrong.Header("Allow"), "POST, OPTIONS");
@@ -56,6 +56,8 @@ TEST(Service, PathsAndMethods) {
   const OrderedJson models = *ParseJson(server.Get("/v1/models").body, "models");
   EXPECT_EQ(models["data"][0]["id"], "tiny");
   EXPECT_EQ(ParseJson(server.Get("/v1/models/any").body, "model")->at("id"), "any");
+  EXPECT_EQ(ParseJson(server.Get("/v1/models/org%2Fa%20model").body, "model")->at("id"),
+            "org/a model");
   EXPECT_EQ(server.Get("/v1/models/").status, 404);
 }
 
@@ -64,6 +66,11 @@ TEST(Service, StrictNames) {
   model.strict_model = true;
   TestServer server(AccessOptions(), true, model);
   EXPECT_EQ(server.Get("/v1/models/any").status, 404);
+  EXPECT_EQ(server.Get("/v1/models/tiny").status, 200);
+  EXPECT_EQ(server.Get("/v1/models/t%69ny%3Alatest").status, 200);
+  EXPECT_EQ(server.Get("/v1/models/tiny%").status, 404);
+  EXPECT_EQ(server.PostJson("/api/chat", R"({"model": "any"})", 404).size(), 1u);
+  EXPECT_EQ(server.PostJson("/api/generate", R"({"model": "tiny:latest"})")["done_reason"], "load");
   EXPECT_EQ(server.PostJson(kChat, kHello, 404)["error"]["code"], "model_not_found");
   server.PostJson(kChat, R"({"model": "tiny", "messages": [{"role": "user", "content": "Hi"}]})");
 }

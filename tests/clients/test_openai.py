@@ -197,7 +197,7 @@ def test_errors(client):
     assert caught.value.code == "context_length_exceeded"
     with pytest.raises(openai.NotFoundError):
         client.files.list()
-    with pytest.raises(openai.InternalServerError):
+    with pytest.raises(openai.BadRequestError):
         client.embeddings.create(model="demo", input="x")
 
 
