@@ -165,21 +165,21 @@ DecodeSeconds PredictDecode(const ModelCosts& model, const MachineFigures& machi
   for (std::size_t n = 0; n < routing.share_of_misses.size(); ++n) {
     const double share = routing.share_of_misses[n];
     const auto n_missed = static_cast<double>(n);
-    const double n_hit = std::max(0.0, model.n_used - n_missed);
     missed += share * n_missed;
     if (n == 0 || share == 0) {
-      sum.experts += n_layers * share * n_hit * layer.expert;
+      sum.experts += n_layers * share * model.n_used * layer.expert;
       continue;
     }
     const double rate = machine.DiskBytesPerSecond(slab, n_missed * record, options.disk);
     const double read_s = Over(record, rate);
     const ReadAhead ahead = PredictReadAhead(n_missed, layer.dense, read_s, model, options);
     const double left = n_missed - ahead.useful;
-    const double hidden_s = (n_hit + ahead.useful) * layer.expert;
+    // Experts are computed as they come; the last one that is read, after all reads.
+    const double experts_s = model.n_used * layer.expert;
     const double last_s = std::min(left, 1.0) * layer.expert;
     const double ask_s = (n_missed + ahead.wasted) * model.n_slabs * machine.read_cpu_seconds;
-    sum.disk += n_layers * share * (ask_s + std::max(0.0, left * read_s - hidden_s));
-    sum.experts += n_layers * share * (hidden_s + last_s);
+    sum.disk += n_layers * share * (ask_s + std::max(0.0, left * read_s + last_s - experts_s));
+    sum.experts += n_layers * share * experts_s;
   }
   if (options.foresight == Foresight::kLookahead && missed > 0) {
     sum.dense += ProductSeconds(model.router, machine);

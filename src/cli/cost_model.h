@@ -50,7 +50,7 @@ double ProductSeconds(const std::vector<WeightCost>& weights, const MachineFigur
 struct DecodeSeconds {
   double dense = 0;      // layers without their experts: products, state, what else there is
   double attention = 0;  // over the cache
-  double experts = 0;    // computing them where it is not hidden behind reads
+  double experts = 0;    // computing them
   double disk = 0;       // asking for reads and waiting for them
   double output = 0;
   double total() const { return dense + attention + experts + disk + output; }
@@ -70,8 +70,8 @@ struct DecodeCase {
   double DiskReadRate::*disk = &DiskReadRate::bytes_per_second;
 };
 
-/// Per layer the dense part, then the longer of its reads and its resident experts, then the last
-/// expert (DESIGN's pipeline), averaged over how many experts a layer's request misses.
+/// Per layer the dense part, then the longer of its experts' products and of its reads with the last
+/// expert's product after them (DESIGN's pipeline), averaged over how many experts a layer's request misses.
 DecodeSeconds PredictDecode(const ModelCosts& model, const MachineFigures& machine,
                             const AnswerStatistics& routing, const DecodeCase& options);
 

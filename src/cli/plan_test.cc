@@ -57,7 +57,7 @@ TEST(CostModel, ThePipelineOfDesign) {
   const DecodeSeconds seconds =
       PredictDecode(Example(), ExampleMachine(), Always(4, 2), With(Foresight::kNone));
   EXPECT_NEAR(seconds.total(), 10 * (0.1 + 0.4 + 0.02) + 0.05, 1e-9);
-  EXPECT_NEAR(seconds.disk, 10 * (0.4 - 0.04), 1e-9);
+  EXPECT_NEAR(seconds.disk, 10 * (0.4 + 0.02 - 0.08), 1e-9);
   EXPECT_NEAR(seconds.dense, 1.0, 1e-9);
   // The same as the limit that bench prints for as many bytes.
   TokenCost cost;
@@ -77,6 +77,18 @@ TEST(CostModel, ResidentExpertsHideReads) {
       PredictDecode(Example(), machine, Always(4, 1), With(Foresight::kNone));
   EXPECT_NEAR(seconds.total(), 10 * (0.1 + 0.06 + 0.02) + 0.05, 1e-9);
   EXPECT_EQ(seconds.disk, 0);
+}
+
+TEST(CostModel, SlowProductsHideReads) {
+  // All four experts are computed, however many were read meanwhile, and only the last one waits.
+  MachineFigures machine = ExampleMachine();
+  machine.disk_rates = {{10, 16, 2000, 2000, 2000}};
+  for (int n_missed = 1; n_missed <= 4; ++n_missed) {
+    const DecodeSeconds seconds =
+        PredictDecode(Example(), machine, Always(4, n_missed), With(Foresight::kNone));
+    const double beyond = n_missed * 0.01 + 0.02 - 4 * 0.02;
+    EXPECT_NEAR(seconds.total(), 10 * (0.1 + 0.08 + std::max(0.0, beyond)) + 0.05, 1e-9);
+  }
 }
 
 TEST(CostModel, NothingMissedIsMemoryAlone) {
@@ -160,7 +172,7 @@ TEST(CostModel, ADiskThatChangesCostsWhatItsSlowMomentsCost) {
   const DecodeSeconds answer =
       ExpectedDecode(Example(), ExampleMachine(), Always(4, 2), With(Foresight::kNone));
   EXPECT_NEAR(answer.total(), 10 * (0.1 + (0.8 + 2 * 0.4 + 0.2) / 4 + 0.02) + 0.05, 1e-9);
-  EXPECT_NEAR(answer.disk, 10 * ((0.8 + 2 * 0.4 + 0.2) / 4 - 0.04), 1e-9);
+  EXPECT_NEAR(answer.disk, 10 * ((0.8 + 2 * 0.4 + 0.2) / 4 - 0.06), 1e-9);
   PromptStatistics routing;
   routing.experts_used = 16;
   routing.experts_read = 10;  // 200 bytes, 4, 2 and 1 s
