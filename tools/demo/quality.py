@@ -5,14 +5,18 @@
     python quality.py --check        measures the shipped file's rows again and says where they print other figures
     python quality.py --page         measures nothing: page and pictures from docs/quality.json
 
+    python quality.py --rates        measures the rates of the shipped file's rows (with --f32 FILE of all rows) again and nothing else
+
 Needs build/larder and nothing but Python's own library. Each row: perplexity and KL divergence on models/demo/suites/text.txt,
-JSON and tool calls by `larder eval`, bytes of experts per token, answer rate. All but the rate come out the same in every run.
+JSON and tool calls by `larder eval`, bytes of experts per token, answer rate as a multiple of the first row's. All but the rate come
+out the same in every run; --check leaves it out.
 """
 import argparse
 import concurrent.futures
 import json
 import math
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -26,6 +30,7 @@ DATA = os.path.join(DOCS, "quality.json")
 TYPES = ["F32", "F16", "Q8_0", "Q6_K", "Q5_K", "Q4_K", "IQ4_XS", "Q3_K", "Q2_K"]
 EXPERTS = [1, 2, 3, 6, 8, 12, 16]
 MASSES = ["0.95", "0.9", "0.8", "0.7", "0.6"]
+RATE_PAIRS = 5
 # Title and text of a table's columns; the last, the rate, is the only one that another run may print differently.
 COLUMNS = [
     ("", lambda r: r["name"]),
@@ -38,7 +43,7 @@ COLUMNS = [
     ("right function", lambda r: percent(r["function"])),
     ("right call", lambda r: percent(r["call_right"])),
     ("expert KiB per token", lambda r: f"{r['expert_bytes'] / 1024:.0f}"),
-    ("tokens/s", lambda r: f"{r['rate']:.0f}"),
+    ("rate", lambda r: f"{r['rate']:.2f} ×"),
 ]
 
 
@@ -87,21 +92,36 @@ class Larder:
                 "same_top": text["same_top"]["value"], "json_parses": share["json", "parses"], "json_right": share["json", "right"],
                 "function": share["tool_call", "function"], "call_right": share["tool_call", "right"]}
 
-    def speed(self, row):
-        words = ["bench", "-m", row["model"], "--profile", "none", "-p", "0", "-n", "96", "-r", "3", "--tokens", self.text_ids, "-o", "json"]
-        warm = json.loads(self.run(words + row["options"]))["results"][-1]
-        return {"expert_bytes": warm["expert_bytes_per_token"], "rate": warm["tokens_per_second"]["median"]}
+    def bench(self, row):
+        words = ["bench", "-m", row["model"], "--profile", "none", "-p", "0", "-n", "512", "-r", "3", "--tokens", self.text_ids, "-o", "json"]
+        return json.loads(self.run(words + row["options"]))["results"][-1]
 
-    def fill(self, rows, base):
-        """Measures rows of {"name", "kind", "model", "options"}: quality side by side, one thread each, then rates one by one."""
+    def expert_bytes(self, row):
+        return self.bench(row)["expert_bytes_per_token"]
+
+    def relative_rate(self, row, first):
+        """The median of `row`'s answer rate over `first`'s, each pair measured in turn: what else the machine does falls on both."""
+        ratios = []
+        for pair in range(RATE_PAIRS):
+            rates = {}
+            for name in ("row", "first") if pair % 2 else ("first", "row"):
+                rates[name] = self.bench(row if name == "row" else first)["tokens_per_second"]["median"]
+            ratios.append(rates["row"] / rates["first"])
+        return statistics.median(ratios)
+
+    def measure_rates(self, rows):
+        for row in rows[1:]:
+            row["rate"] = self.relative_rate(row, rows[0])
+            print(f"{row['name']}: {row['rate']:.2f} of the first row's rate", file=sys.stderr)
+        rows[0]["rate"] = 1.0
+
+    def measure(self, rows):
+        """Measures all but the rates of rows of {"name", "kind", "model", "options"}, side by side, one thread each."""
+        base = self.logits(rows[0]["model"])
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
             for row, figures in zip(rows, pool.map(lambda row: self.quality(row, base), rows)):
-                row.update(figures)
+                row.update(figures, expert_bytes=self.expert_bytes(row))
                 print(f"{row['name']}: perplexity {row['perplexity']:.4f}", file=sys.stderr)
-        for row in rows:
-            row.update(self.speed(row))
-            del row["model"], row["options"]
-        return rows
 
 
 def make_row(name, kind, model, *options):
@@ -114,13 +134,13 @@ def shipped_rows(larder):
     rows += [make_row(f"`--expert-mass {m}`", "mass", SHIPPED, "--expert-mass", m) for m in MASSES]
     rows.append(make_row("`--kv-type q8_0`", "cache", SHIPPED, "--kv-type", "q8_0"))
     rows += [make_row(f"{t} experts made from the shipped Q4_K", "types", larder.quantize(SHIPPED, t)) for t in ("Q3_K", "Q2_K")]
-    return larder.fill(rows, larder.logits(SHIPPED))
+    return rows
 
 
 def unquantized_rows(larder, source):
     rows = [make_row("F32 experts, F32 dense", "shipped", source)]
     rows += [make_row(f"{t} experts", "types", larder.quantize(source, t)) for t in TYPES]
-    return larder.fill(rows, larder.logits(source))
+    return rows
 
 
 def table(rows):
@@ -194,15 +214,15 @@ it is measured, and which ways of saving bytes cost the least.
 Made by `tools/demo/quality.py` (Python's own library and `build/larder`), never by hand. Perplexity and KL divergence on {data['n_tokens']:,} tokens of
 unseen conversations (`models/demo/suites/text.txt`), with their standard errors; *99.9 %* is the KL divergence that one token in a thousand exceeds.
 JSON and tool calls by `larder eval` on {data['tasks']} unseen prompts each ([evaluation.md](evaluation.md)): a share of 95 % is uncertain by about {half:.0f}
-points. *expert KiB per token* is what one answer token multiplies; the rate is of {data['machine']}, where all experts are in memory, whatever it is worth on a
-model this small. Only the rate differs from run to run.
+points. *expert KiB per token* is what one answer token multiplies. *rate* is that of answers, as a multiple of the first row's, measured in turns with it ({RATE_PAIRS} pairs, median), on
+{data['machine']} with all experts in memory. Only the rate differs from run to run: on a model this small and a machine with others on it by a tenth.
 
 The tasks notice little of what KL divergence shows: this model's answers are so certain that one expert instead of four, or 2 bits, change one call
 in fifty. Where answers hang by less, KL divergence is the warning.
 
 ## From the shipped file
 
-KL divergence from the file as shipped. `python3 tools/demo/quality.py --check` measures these rows again and compares what they print. One model, one option each:
+KL divergence from the file as shipped. `python3 tools/demo/quality.py --check` measures these rows again and compares what they print, but for the rates (`--rates`). One model, one option each:
 
 **Experts used**, of 16. The model was trained with 4: more of them is not better, since weights that were never summed together are.
 
@@ -270,22 +290,33 @@ def main():
     p.add_argument("--f32")
     p.add_argument("--tasks", type=int, default=200, help="prompts of each suite")
     p.add_argument("--check", action="store_true")
+    p.add_argument("--rates", action="store_true")
     p.add_argument("--page", action="store_true")
     options = p.parse_args()
-    old = {"unquantized": [], "tasks": options.tasks}
+    data = {"shipped": [], "unquantized": [], "tasks": options.tasks}
     if os.path.exists(DATA):
         with open(DATA, encoding="utf-8") as file:
-            old = json.load(file)
+            data = json.load(file)
     if options.page:
-        return publish(old)
-    tasks = old["tasks"] if options.check else options.tasks
+        return publish(data)
     with tempfile.TemporaryDirectory() as folder:
-        larder = Larder(os.path.abspath(options.larder), folder, tasks)
-        shipped = shipped_rows(larder)
+        larder = Larder(os.path.abspath(options.larder), folder, data["tasks"] if options.check else options.tasks)
+        groups = [("shipped", shipped_rows(larder))] + ([("unquantized", unquantized_rows(larder, options.f32))] if options.f32 else [])
         if options.check:
-            sys.exit(0 if compare(old["shipped"], shipped) else 1)
-        rows = unquantized_rows(larder, options.f32) if options.f32 else old["unquantized"]
-    data = {"n_tokens": larder.n_tokens, "tasks": tasks, "machine": machine(), "shipped": shipped, "unquantized": rows}
+            rows = groups[0][1]
+            larder.measure(rows)
+            sys.exit(0 if compare(data["shipped"], rows) else 1)
+        for group, rows in groups:
+            if options.rates:
+                for row, old in zip(rows, data[group]):
+                    row.update({key: old[key] for key in old if key != "rate"})
+            else:
+                larder.measure(rows)
+            larder.measure_rates(rows)
+            data[group] = [{key: row[key] for key in row if key not in ("model", "options")} for row in rows]
+    if not options.rates:
+        data.update(n_tokens=larder.n_tokens, tasks=options.tasks)
+    data["machine"] = machine()
     with open(DATA, "w", encoding="utf-8") as file:
         json.dump(data, file, indent=1)
         file.write("\n")
