@@ -176,6 +176,14 @@ SchedulerStats Scheduler::stats() const {
   SchedulerStats stats = impl_->stats;
   stats.n_waiting = impl_->queue.size();
   stats.n_running = impl_->tasks.size() - impl_->queue.size();
+  // Files are written between steps and after the last.
+  if (impl_->keeper->disk() != nullptr) {
+    const PrefixDiskStats disk = impl_->keeper->disk()->stats();
+    stats.prefix_disk_bytes = disk.used_bytes;
+    stats.prefix_disk_written_bytes = disk.written_bytes;
+    stats.prefix_disk_read_bytes = disk.read_bytes;
+    stats.n_prefix_files_ignored = disk.n_ignored;
+  }
   return stats;
 }
 

@@ -219,18 +219,12 @@ void Scheduler::Impl::PublishFigures() {
   const bool says = governor->TakeChanged();
   if (says) LogInfo("{}", governor->decision());
   const PrefixKeeperStats kept = keeper->stats();
-  const PrefixDiskStats disk =
-      keeper->disk() != nullptr ? keeper->disk()->stats() : PrefixDiskStats();
   const std::lock_guard lock(mutex);
   if (says) stats.batching = governor->decision();
   stats.n_prefix_lookups = kept.n_lookups;
   stats.n_prefix_hits = kept.n_hits;
   stats.n_prefix_disk_hits = kept.n_disk_hits;
   stats.prefix_memory_bytes = keeper->memory().used_bytes();
-  stats.prefix_disk_bytes = disk.used_bytes;
-  stats.prefix_disk_written_bytes = disk.written_bytes;
-  stats.prefix_disk_read_bytes = disk.read_bytes;
-  stats.n_prefix_files_ignored = disk.n_ignored;
   stats.experts = engine->expert_stats();
   stats.phases = engine->phase_times();
 }
