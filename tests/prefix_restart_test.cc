@@ -91,6 +91,55 @@ class PrefixRestartTest : public testing::Test {
   std::unique_ptr<Engine> engine_;
 };
 
+// The disk has room for two; the first is not among the last two that were read from the beginning.
+TEST_F(PrefixRestartTest, WhatWasServedFromMemoryIsThereAfterARestart) {
+  const std::uint64_t talk_bytes = TalkBytes();
+  const std::uint64_t limit_bytes = 5 * talk_bytes / 2;
+  {
+    const std::unique_ptr<Scheduler> scheduler = Start(limit_bytes);
+    for (const std::uint64_t number : {1, 2, 3}) ServeAndWrite(*scheduler, Talk(number));
+    for (int i = 0; i < 3; ++i) {
+      EXPECT_GE(ServeAndWrite(*scheduler, Talk(1)), kPromptTokens - 4);
+    }
+    scheduler->Stop(60000000);
+    EXPECT_LE(scheduler->stats().prefix_disk_bytes, limit_bytes);
+    EXPECT_EQ(scheduler->stats().prefix_disk_read_bytes, 0u);
+  }
+  const std::unique_ptr<Scheduler> scheduler = Start(limit_bytes);
+  EXPECT_EQ(Serve(*scheduler, Talk(1)).result.n_reused, kPromptTokens - 4);
+  EXPECT_EQ(Serve(*scheduler, Talk(3)).result.n_reused, kPromptTokens - 4);
+}
+
+TEST_F(PrefixRestartTest, UsingAConversationKeepsItsFilesAndWritesNoneAgain) {
+  const std::uint64_t talk_bytes = TalkBytes();
+  const std::uint64_t limit_bytes = 7 * talk_bytes / 2;
+  {
+    const std::unique_ptr<Scheduler> scheduler = Start(limit_bytes);
+    for (const std::uint64_t number : {1, 2, 3}) ServeAndWrite(*scheduler, Talk(number));
+    const std::uint64_t written_bytes = scheduler->stats().prefix_disk_written_bytes;
+    for (const std::uint64_t number : {1, 2, 1}) ServeAndWrite(*scheduler, Talk(number));
+    EXPECT_EQ(scheduler->stats().prefix_disk_written_bytes, written_bytes);
+    ServeAndWrite(*scheduler, Talk(4));
+    ServeAndWrite(*scheduler, Talk(5));
+  }
+  const std::unique_ptr<Scheduler> scheduler = Start(limit_bytes);
+  EXPECT_EQ(Serve(*scheduler, Talk(1)).result.n_reused, kPromptTokens - 4);
+  EXPECT_LT(Serve(*scheduler, Talk(3)).result.n_reused, kPromptTokens / 2);
+}
+
+// What could not be of use after a restart is not written at others' cost; the instructions are the
+// same.
+TEST_F(PrefixRestartTest, AConversationLargerThanTheLimitLeavesOthers) {
+  const std::uint64_t limit_bytes = 5 * TalkBytes() / 4;
+  {
+    const std::unique_ptr<Scheduler> scheduler = Start(limit_bytes);
+    ServeAndWrite(*scheduler, Talk(1));
+    ServeAndWrite(*scheduler, Talk(2, 480, 1));
+  }
+  const std::unique_ptr<Scheduler> scheduler = Start(limit_bytes);
+  EXPECT_EQ(Serve(*scheduler, Talk(1)).result.n_reused, kPromptTokens - 4);
+}
+
 TEST_F(PrefixRestartTest, FiguresCountWhatIsWrittenBehindTheLastRequest) {
   const std::unique_ptr<Scheduler> scheduler = Start(64 * kMiB);
   ServeAndWrite(*scheduler, Talk(1));

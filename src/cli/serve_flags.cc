@@ -76,8 +76,10 @@ void AddServeFlags(CLI::App* app, ServeFlags* flags) {
   app->add_option("--cache-memory", flags->cache_memory,
                   "for beginnings of prompts, inside the budget; default: a sixteenth of it")
       ->type_name("SIZE");
-  app->add_option("--cache-disk", flags->cache_disk,
-                  "keep beginnings of prompts on disk too, at most SIZE; default: no")
+  app->add_option(
+         "--cache-disk", flags->cache_disk,
+         "keep beginnings of prompts on disk too, at most SIZE, and at most four times that "
+         "written a day; default: no")
       ->type_name("SIZE");
   app->add_option("--cache-folder", flags->cache_folder,
                   "where; default: larder in the user's cache folder")

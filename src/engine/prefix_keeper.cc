@@ -44,7 +44,6 @@ bool PrefixKeeper::Has(const PrefixId& id) const {
 
 PrefixBlob PrefixKeeper::Get(const PrefixId& id, std::uint64_t size_bytes, bool is_side) {
   PrefixBlob kept = memory_.Find(id, is_side);
-  if (disk_ != nullptr && kept != nullptr) disk_->Touch(id);
   if (kept != nullptr || disk_ == nullptr) return kept;
   const std::shared_ptr<PageBuffer> blob = memory_.Allocate(size_bytes, is_side);
   if (blob == nullptr || !disk_->Read(id, {blob->data(), blob->size_bytes()})) return nullptr;
@@ -76,6 +75,7 @@ std::int64_t PrefixKeeper::Restore(const PrefixChain& chain, std::span<const Tim
                                    Timeline* target) {
   ++stats_.n_lookups;
   memory_.BeginUse();
+  if (disk_ != nullptr) disk_->BeginUse();
   used_disk_ = false;
   const std::int64_t n_own = CommonTokens(target->tokens, chain.tokens());
   std::pair<const Timeline*, std::int64_t> other = {nullptr, 0};
@@ -88,6 +88,7 @@ std::int64_t PrefixKeeper::Restore(const PrefixChain& chain, std::span<const Tim
     target->tokens.assign(prompt.begin(), prompt.end());
     target->is_live = true;
     target->session->Resume(n_tokens);
+    if (!target->is_side) TouchDisk(chain, n_tokens);
     ++stats_.n_hits;
     if (used_disk_) ++stats_.n_disk_hits;
     return n_tokens;
@@ -132,8 +133,7 @@ bool PrefixKeeper::Load(const PrefixChain& chain, std::int64_t n_tokens, std::in
   // What is not a whole page yet is in the page that it begins.
   for (std::int64_t begin = WholePages(at); begin < whole; begin += page_tokens_) {
     const PrefixId page = chain.At(PrefixKind::kPage, begin + page_tokens_);
-    const auto page_bytes = static_cast<std::uint64_t>(page_tokens_) * kv_bytes_per_token_;
-    const PrefixBlob blob = Get(page, page_bytes, target->is_side);
+    const PrefixBlob blob = Get(page, PageBytes(), target->is_side);
     if (blob == nullptr) return false;
     state.LoadKv(begin, page_tokens_, blob->data());
   }
@@ -141,6 +141,15 @@ bool PrefixKeeper::Load(const PrefixChain& chain, std::int64_t n_tokens, std::in
   std::memcpy(recurrent.data(), snapshot->data(), recurrent.size());
   state.LoadKv(whole, n_tokens - whole, snapshot->data() + recurrent.size());
   return true;
+}
+
+// What is served from a session or from memory is used on disk too.
+void PrefixKeeper::TouchDisk(const PrefixChain& chain, std::int64_t n_tokens) {
+  if (disk_ == nullptr) return;
+  for (std::int64_t end = page_tokens_; end <= n_tokens; end += page_tokens_) {
+    (void)disk_->Touch(chain.At(PrefixKind::kPage, end));
+  }
+  (void)disk_->Touch(chain.At(PrefixKind::kSnapshot, n_tokens));
 }
 
 // ---- Keeping ------------------------------------------------------------------------------------
@@ -181,53 +190,98 @@ std::vector<PlannedMark> PrefixKeeper::PlanMarks(std::span<const std::int64_t> b
   return marks;
 }
 
+std::vector<PrefixId> PrefixKeeper::WantedOnDisk(const PrefixChain& chain,
+                                                 std::span<const std::int64_t> boundaries) const {
+  std::vector<PrefixId> wanted;
+  if (disk_ == nullptr) return wanted;
+  const auto n_prompt = static_cast<std::int64_t>(chain.tokens().size());
+  for (const PlannedMark& mark : PlanMarks(boundaries, 0, n_prompt)) {
+    if (mark.for_disk) wanted.push_back(chain.At(PrefixKind::kSnapshot, mark.n_tokens));
+  }
+  return wanted;
+}
+
 std::shared_ptr<PageBuffer> PrefixKeeper::BeginSnapshot(std::int64_t n_tokens, bool is_side) {
   return memory_.Allocate(SnapshotBytes(n_tokens), is_side);
 }
 
-PrefixId PrefixKeeper::KeepSnapshot(const PrefixChain& chain, const PlannedMark& mark,
-                                    std::shared_ptr<PageBuffer> blob, const Timeline& timeline) {
+void PrefixKeeper::KeepSnapshot(const PrefixChain& chain, const PlannedMark& mark,
+                                std::shared_ptr<PageBuffer> blob, const Timeline& timeline) {
   const std::int64_t whole = WholePages(mark.n_tokens);
   timeline.session->state().SaveKv(whole, mark.n_tokens - whole, blob->data() + recurrent_bytes_);
   const PrefixId id = chain.At(PrefixKind::kSnapshot, mark.n_tokens);
   memory_.Insert(id, std::move(blob), mark.is_spare, timeline.is_side);
-  return id;
+}
+
+void PrefixKeeper::KeepPages(const PrefixChain& chain, const Timeline& timeline) {
+  const bool is_side = timeline.is_side;
+  const auto n_tokens = static_cast<std::int64_t>(chain.tokens().size());
+  for (std::int64_t end = page_tokens_; end <= n_tokens; end += page_tokens_) {
+    const PrefixId id = chain.At(PrefixKind::kPage, end);
+    if (memory_.Find(id, is_side) != nullptr) continue;
+    const std::shared_ptr<PageBuffer> blob = memory_.Allocate(PageBytes(), is_side);
+    if (blob == nullptr) return;
+    timeline.session->state().SaveKv(end - page_tokens_, page_tokens_, blob->data());
+    memory_.Insert(id, blob, false, is_side);
+  }
+}
+
+// Of the snapshots those that a restart could start from, ascending: they and all pages before them
+// are there, in memory or on disk, and together they fit on the disk.
+std::vector<PrefixId> PrefixKeeper::UsableOnDisk(const PrefixChain& chain,
+                                                 std::span<const PrefixId> for_disk) const {
+  const auto n_tokens = static_cast<std::int64_t>(chain.tokens().size());
+  std::int64_t whole = 0;
+  while (whole + page_tokens_ <= n_tokens &&
+         Has(chain.At(PrefixKind::kPage, whole + page_tokens_))) {
+    whole += page_tokens_;
+  }
+  std::vector<PrefixId> usable;
+  std::uint64_t snapshot_bytes = 0;
+  for (const PrefixId& id : for_disk) {
+    const std::int64_t before = WholePages(id.n_tokens);
+    if (before > whole || !Has(id)) continue;
+    snapshot_bytes += kPrefixHeaderBytes + SnapshotBytes(id.n_tokens);
+    const std::uint64_t bytes = snapshot_bytes + static_cast<std::uint64_t>(before / page_tokens_) *
+                                                     (kPrefixHeaderBytes + PageBytes());
+    if (bytes > disk_->limit_bytes()) break;
+    usable.push_back(id);
+  }
+  return usable;
+}
+
+void PrefixKeeper::KeepFile(const PrefixId& id) {
+  if (disk_->Touch(id)) return;
+  const PrefixBlob kept = memory_.Find(id, false);
+  if (kept != nullptr) disk_->Write(id, kept);
+}
+
+void PrefixKeeper::KeepOnDisk(const PrefixChain& chain, std::span<const PrefixId> for_disk) {
+  const std::vector<PrefixId> snapshots = UsableOnDisk(chain, for_disk);
+  if (snapshots.empty()) return;
+  disk_->BeginUse();
+  const std::int64_t whole = WholePages(snapshots.back().n_tokens);
+  for (std::int64_t end = page_tokens_; end <= whole; end += page_tokens_) {
+    KeepFile(chain.At(PrefixKind::kPage, end));
+  }
+  for (const PrefixId& id : snapshots) KeepFile(id);
 }
 
 void PrefixKeeper::Keep(const Timeline& timeline, std::span<const PrefixId> for_disk) {
   if (timeline.tokens.empty() || memory_.limit_bytes() == 0) return;
   const bool is_side = timeline.is_side;
-  PrefixDisk* disk = is_side ? nullptr : disk_.get();
   const PrefixChain chain(timeline.tokens, page_tokens_);
   const auto n_tokens = static_cast<std::int64_t>(timeline.tokens.size());
   const SessionState& state = timeline.session->state();
-  for (std::int64_t end = page_tokens_; end <= n_tokens; end += page_tokens_) {
-    const PrefixId id = chain.At(PrefixKind::kPage, end);
-    const bool on_disk = disk == nullptr || disk->Has(id);
-    PrefixBlob kept = memory_.Find(id, is_side);
-    if (kept == nullptr) {
-      const auto page_bytes = static_cast<std::uint64_t>(page_tokens_) * kv_bytes_per_token_;
-      const std::shared_ptr<PageBuffer> blob = memory_.Allocate(page_bytes, is_side);
-      if (blob == nullptr) break;
-      state.SaveKv(end - page_tokens_, page_tokens_, blob->data());
-      memory_.Insert(id, blob, false, is_side);
-      kept = blob;
-    }
-    if (!on_disk) disk->Write(id, kept);
-  }
-  if (disk != nullptr) {
-    for (const PrefixId& id : for_disk) {
-      const PrefixBlob kept = memory_.Find(id, is_side);
-      if (kept != nullptr) disk->Write(id, kept);
-    }
-  }
+  KeepPages(chain, timeline);
+  if (disk_ != nullptr && !is_side) KeepOnDisk(chain, for_disk);
   const PrefixId end = chain.At(PrefixKind::kSnapshot, n_tokens);
   if (!timeline.is_live || memory_.Has(end)) return;
   std::shared_ptr<PageBuffer> blob = BeginSnapshot(n_tokens, is_side);
   if (blob == nullptr) return;
   const std::span<const std::byte> recurrent = state.recurrent_part();
   std::memcpy(blob->data(), recurrent.data(), recurrent.size());
-  (void)KeepSnapshot(chain, {n_tokens, false, false}, std::move(blob), timeline);
+  KeepSnapshot(chain, {n_tokens, false, false}, std::move(blob), timeline);
 }
 
 void PrefixKeeper::StopDisk(std::int64_t deadline_us) {

@@ -62,23 +62,33 @@ class PrefixKeeper {
   std::vector<PlannedMark> PlanMarks(std::span<const std::int64_t> boundaries,
                                      std::int64_t n_reused, std::int64_t n_prompt) const;
 
+  /// The snapshots of a prompt that are of use on disk, ascending, whether they are there yet or
+  /// not.
+  std::vector<PrefixId> WantedOnDisk(const PrefixChain& chain,
+                                     std::span<const std::int64_t> boundaries) const;
+
   /// Memory for the snapshot after n_tokens; its first RecurrentBytes() are a StateMark's. Null
   /// when there is no room.
   std::shared_ptr<PageBuffer> BeginSnapshot(std::int64_t n_tokens, bool is_side);
   /// Keeps it; the timeline's session has read beyond the mark.
-  PrefixId KeepSnapshot(const PrefixChain& chain, const PlannedMark& mark,
-                        std::shared_ptr<PageBuffer> blob, const Timeline& timeline);
+  void KeepSnapshot(const PrefixChain& chain, const PlannedMark& mark,
+                    std::shared_ptr<PageBuffer> blob, const Timeline& timeline);
 
-  /// A session's request has ended: keeps its whole pages, the state after its last token, and
-  /// writes to disk the pages and `for_disk`; nothing of a side request.
+  /// A session's request has ended: keeps its whole pages and the state after its last token. On
+  /// disk, those of the snapshots `for_disk` that there are, and the pages before them, are used
+  /// now; what is missing is written, as far as a restart could use it. Nothing of a side request.
   void Keep(const Timeline& timeline, std::span<const PrefixId> for_disk);
 
   PrefixKeeperStats stats() const { return stats_; }
   const PrefixMemory& memory() const { return memory_; }
+  /// What it points to is for any thread.
   const PrefixDisk* disk() const { return disk_.get(); }
   void StopDisk(std::int64_t deadline_us);
 
  private:
+  std::uint64_t PageBytes() const {
+    return static_cast<std::uint64_t>(page_tokens_) * kv_bytes_per_token_;
+  }
   std::uint64_t SnapshotBytes(std::int64_t n_tokens) const;
   std::int64_t WholePages(std::int64_t n_tokens) const {
     return n_tokens / page_tokens_ * page_tokens_;
@@ -86,6 +96,12 @@ class PrefixKeeper {
   std::vector<std::int64_t> Candidates(const PrefixChain& chain, std::int64_t n_own,
                                        const Timeline& target) const;
   bool Has(const PrefixId& id) const;
+  void KeepPages(const PrefixChain& chain, const Timeline& timeline);
+  std::vector<PrefixId> UsableOnDisk(const PrefixChain& chain,
+                                     std::span<const PrefixId> for_disk) const;
+  void KeepOnDisk(const PrefixChain& chain, std::span<const PrefixId> for_disk);
+  void KeepFile(const PrefixId& id);
+  void TouchDisk(const PrefixChain& chain, std::int64_t n_tokens);
   PrefixBlob Get(const PrefixId& id, std::uint64_t size_bytes, bool is_side);
   bool Load(const PrefixChain& chain, std::int64_t n_tokens, std::int64_t n_own,
             std::pair<const Timeline*, std::int64_t> other, Timeline* target);

@@ -36,7 +36,7 @@ struct Task {
   std::int64_t progress_us = 0;  // of the last OnPromptProgress
   std::unique_ptr<PrefixChain> chain;
   std::vector<PlannedMark> marks;  // those still to come, ascending
-  std::vector<PrefixId> for_disk;
+  std::vector<PrefixId> for_disk;  // snapshots
   std::unique_ptr<AnswerStream> answer;
   std::int64_t n_done = 0;       // prompt tokens read or reused
   std::int32_t next_token = -1;  // drawn, to be appended

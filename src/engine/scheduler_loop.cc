@@ -111,6 +111,7 @@ void Scheduler::Impl::Start(std::shared_ptr<Task> task, Slot* slot) {
   task->result.n_reused = task->n_done;
   if (options.reuse_prefixes) {
     task->marks = keeper->PlanMarks(request.message_boundaries, task->n_done, task->n_prompt());
+    task->for_disk = keeper->WantedOnDisk(*task->chain, request.message_boundaries);
   }
   task->answer = std::make_unique<AnswerStream>(&task->request, tokenizer);
   task->sink = [this, raw = task.get()](std::int64_t position, std::span<const float> logits) {

@@ -216,9 +216,7 @@ void Scheduler::Impl::AfterStep(StepItem* item, const Status& status, bool dropp
     timeline.tokens.insert(timeline.tokens.end(), item->tokens.begin(), item->tokens.end());
     if (item->is_prompt) task.n_done += static_cast<std::int64_t>(item->tokens.size());
     for (std::size_t i = 0; i < item->marks.size(); ++i) {
-      const PrefixId id = keeper->KeepSnapshot(*task.chain, item->marks[i],
-                                               std::move(item->snapshots[i]), timeline);
-      if (item->marks[i].for_disk) task.for_disk.push_back(id);
+      keeper->KeepSnapshot(*task.chain, item->marks[i], std::move(item->snapshots[i]), timeline);
     }
   }
   if (!task.is_finished) {

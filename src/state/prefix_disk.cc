@@ -14,6 +14,7 @@
 #include <ctime>
 #include <deque>
 #include <filesystem>
+#include <limits>
 #include <mutex>
 #include <thread>
 #include <unordered_map>
@@ -29,7 +30,9 @@ namespace fs = std::filesystem;
 
 constexpr const char* kTemporaryPrefix = "writing-";
 constexpr const char* kDayFile = "written-today";
+constexpr const char* kLockFile = "lock";
 constexpr std::int64_t kAbandonedNs = std::int64_t{600} * 1000000000;  // of a temporary file
+constexpr int kLockTries = 1000;                                       // 10 ms apart
 
 std::int64_t WallNs() {
   struct timespec now {};
@@ -43,16 +46,84 @@ bool IsIdentityName(const std::string& name) {
   return name.size() == 16 && name.find_first_not_of("0123456789abcdef") == std::string::npos;
 }
 
+// When a file goes: first by its last use, then by its depth, negative.
+using Rank = std::pair<std::int64_t, std::int64_t>;
+
 struct Entry {
+  std::int64_t n_tokens = 0;
   std::uint64_t size_bytes = 0;
   std::int64_t last_use_ns = 0;
+
+  Rank rank() const { return {last_use_ns, -n_tokens}; }
 };
 
-// A file of any model, as far as the size limit is concerned.
-struct ForeignFile {
+// A file of another model, which only the size limit is concerned with.
+struct OtherFile {
   std::string path;
   Entry entry;
 };
+
+// What is in the folder.
+struct Listing {
+  std::unordered_map<PrefixId, Entry, PrefixIdHash> own;
+  std::vector<OtherFile> others;
+  std::uint64_t used_bytes = 0;
+};
+
+// The right to write and delete, which one process has at a time and gives back with the object.
+class FolderLock {
+ public:
+  FolderLock() = default;
+  ~FolderLock() {
+    if (fd_ >= 0) close(fd_);
+  }
+  FolderLock(const FolderLock&) = delete;
+  FolderLock& operator=(const FolderLock&) = delete;
+
+  /// Whether it is had now; kIoError when it never can be.
+  Result<bool> Try(const std::string& folder) {
+    const std::string path = folder + "/" + kLockFile;
+    if (fd_ < 0) fd_ = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd_ >= 0 && flock(fd_, LOCK_EX | LOCK_NB) == 0) return true;
+    if (fd_ >= 0 && (errno == EWOULDBLOCK || errno == EINTR)) return false;
+    return IoError("locking {} failed: {}", path, std::strerror(errno));
+  }
+
+ private:
+  int fd_ = -1;
+};
+
+void ListFolder(const fs::path& path, bool is_own, Listing* listing) {
+  std::error_code error;
+  for (fs::directory_iterator it(path, error), end; !error && it != end; it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    struct stat info {};
+    if (lstat(it->path().c_str(), &info) != 0 || !S_ISREG(info.st_mode)) continue;
+    Entry entry;
+    entry.size_bytes = static_cast<std::uint64_t>(info.st_size);
+    entry.last_use_ns = std::int64_t{info.st_mtim.tv_sec} * 1000000000 + info.st_mtim.tv_nsec;
+    const std::int64_t age_ns = WallNs() - entry.last_use_ns;
+    if (name.rfind(kTemporaryPrefix, 0) == 0) {
+      if (age_ns > kAbandonedNs) {
+        unlink(it->path().c_str());
+      } else {
+        listing->used_bytes += entry.size_bytes;
+      }
+      continue;
+    }
+    const std::optional<PrefixId> id = ParsePrefixFileName(name);
+    if (!id) continue;
+    entry.n_tokens = id->n_tokens;
+    // A clock that was wrong must not keep a file for ever.
+    if (age_ns < -kAbandonedNs) entry.last_use_ns = 0;
+    listing->used_bytes += entry.size_bytes;
+    if (is_own) {
+      listing->own[*id] = entry;
+    } else {
+      listing->others.push_back({it->path().string(), entry});
+    }
+  }
+}
 
 }  // namespace
 
@@ -63,57 +134,39 @@ struct PrefixDisk::Impl {
   mutable std::mutex mutex;
   std::condition_variable changed;
   std::unordered_map<PrefixId, Entry, PrefixIdHash> entries;
-  std::vector<ForeignFile> others;
+  std::vector<OtherFile> others;
   struct Job {
     PrefixId id;
     PrefixBlob blob;
+    std::int64_t last_use_ns = 0;
   };
   std::deque<Job> queue;  // the first is being written
-  std::uint64_t queued_bytes = 0;
+  std::int64_t moment_ns = 0;
   PrefixDiskStats stats;
-  bool broken = false;  // writing failed: no more of it
-  bool said_daily = false;
+  bool broken = false;        // writing failed: no more of it
+  std::int64_t full_day = 0;  // on which no more is written
   bool stopping = false;
   std::uint64_t n_temporary = 0;
   std::thread writer;
 
-  Status Scan();
-  void ScanFolder(const fs::path& path, bool is_own);
+  Status MakeFolders() const;
+  void Scan();
   void Forget(const PrefixId& id);
-  void MakeRoom(std::uint64_t size_bytes);
-  std::uint64_t CountToday(std::uint64_t more_bytes) const;
+  void MarkUsed(const PrefixId& id, std::int64_t last_use_ns);
+  bool MakeRoom(std::uint64_t size_bytes, const Rank& rank);
+  Result<std::uint64_t> WrittenToday() const;
+  Status SetWrittenToday(std::uint64_t bytes) const;
+  bool DayHasRoom(const Result<std::uint64_t>& today_bytes, std::uint64_t size_bytes);
+  Result<bool> LockFolder(FolderLock* folder_lock);
   void WriteLoop();
-  Status WriteOne(const Job& job, std::uint64_t number);
+  Status WriteFirst(std::unique_lock<std::mutex>* lock);
+  Status WriteOne(const Job& job, std::uint64_t number) const;
   std::string PathOf(const PrefixId& id) const { return folder + "/" + PrefixFileName(id); }
 };
 
 // ---- What is there ------------------------------------------------------------------------------
 
-void PrefixDisk::Impl::ScanFolder(const fs::path& path, bool is_own) {
-  std::error_code error;
-  for (fs::directory_iterator it(path, error), end; !error && it != end; it.increment(error)) {
-    const std::string name = it->path().filename().string();
-    struct stat info {};
-    if (lstat(it->path().c_str(), &info) != 0 || !S_ISREG(info.st_mode)) continue;
-    const std::int64_t used_ns =
-        std::int64_t{info.st_mtim.tv_sec} * 1000000000 + info.st_mtim.tv_nsec;
-    if (name.rfind(kTemporaryPrefix, 0) == 0) {
-      if (WallNs() - used_ns > kAbandonedNs) unlink(it->path().c_str());
-      continue;
-    }
-    const std::optional<PrefixId> id = ParsePrefixFileName(name);
-    if (!id) continue;
-    const Entry entry = {static_cast<std::uint64_t>(info.st_size), used_ns};
-    stats.used_bytes += entry.size_bytes;
-    if (is_own) {
-      entries[*id] = entry;
-    } else {
-      others.push_back({it->path().string(), entry});
-    }
-  }
-}
-
-Status PrefixDisk::Impl::Scan() {
+Status PrefixDisk::Impl::MakeFolders() const {
   std::error_code error;
   fs::create_directories(options.folder, error);
   if (error) {
@@ -126,81 +179,179 @@ Status PrefixDisk::Impl::Scan() {
   if (access(folder.c_str(), R_OK | W_OK | X_OK) != 0) {
     return IoError("the prompt cache's folder {} cannot be used: {}", folder, std::strerror(errno));
   }
+  return Status::Ok();
+}
+
+// Other processes add and delete files too.
+void PrefixDisk::Impl::Scan() {
+  Listing listing;
+  std::error_code error;
   for (fs::directory_iterator it(options.folder, error), end; !error && it != end;
        it.increment(error)) {
-    const std::string name = it->path().filename().string();
-    if (!IsIdentityName(name)) continue;
-    ScanFolder(it->path(), it->path().string() == folder);
+    if (!IsIdentityName(it->path().filename().string())) continue;
+    ListFolder(it->path(), it->path().string() == folder, &listing);
   }
-  return Status::Ok();
+  const std::lock_guard lock(mutex);
+  for (auto& [id, entry] : listing.own) {
+    // A file system may keep times less exactly.
+    const auto known = entries.find(id);
+    if (known == entries.end()) continue;
+    entry.last_use_ns = std::max(entry.last_use_ns, known->second.last_use_ns);
+  }
+  entries = std::move(listing.own);
+  others = std::move(listing.others);
+  stats.used_bytes = listing.used_bytes;
 }
 
 void PrefixDisk::Impl::Forget(const PrefixId& id) {
   const auto found = entries.find(id);
   if (found == entries.end()) return;
-  stats.used_bytes -= found->second.size_bytes;
+  stats.used_bytes -= std::min(stats.used_bytes, found->second.size_bytes);
   entries.erase(found);
 }
 
-// Deletes what was used longest ago until `size_bytes` more fit.
-void PrefixDisk::Impl::MakeRoom(std::uint64_t size_bytes) {
+// In the file's time too, for other processes and later ones.
+void PrefixDisk::Impl::MarkUsed(const PrefixId& id, std::int64_t last_use_ns) {
+  const struct timespec used = {last_use_ns / 1000000000, last_use_ns % 1000000000};
+  const struct timespec times[2] = {used, used};
+  const bool is_done = utimensat(AT_FDCWD, PathOf(id).c_str(), times, AT_SYMLINK_NOFOLLOW) == 0;
+  if (!is_done && errno == ENOENT) return Forget(id);  // another process has deleted it
+  entries[id].last_use_ns = last_use_ns;
+}
+
+// Deletes what goes first until `size_bytes` more fit; false when they do not fit even without
+// everything that goes before a file of this rank.
+bool PrefixDisk::Impl::MakeRoom(std::uint64_t size_bytes, const Rank& rank) {
   while (stats.used_bytes + size_bytes > options.limit_bytes) {
-    const auto older = [](const auto& a, const auto& b) {
-      return a.second.last_use_ns < b.second.last_use_ns;
-    };
-    const auto own = std::min_element(entries.begin(), entries.end(), older);
-    const auto other = std::min_element(others.begin(), others.end(),
-                                        [](const ForeignFile& a, const ForeignFile& b) {
-                                          return a.entry.last_use_ns < b.entry.last_use_ns;
-                                        });
-    if (own == entries.end() && other == others.end()) return;
-    const bool take_own =
-        other == others.end() ||
-        (own != entries.end() && own->second.last_use_ns <= other->entry.last_use_ns);
+    const auto own = std::min_element(
+        entries.begin(), entries.end(),
+        [](const auto& a, const auto& b) { return a.second.rank() < b.second.rank(); });
+    const auto other = std::min_element(
+        others.begin(), others.end(),
+        [](const OtherFile& a, const OtherFile& b) { return a.entry.rank() < b.entry.rank(); });
+    if (own == entries.end() && other == others.end()) return false;
+    const bool take_own = other == others.end() ||
+                          (own != entries.end() && own->second.rank() <= other->entry.rank());
+    if (!((take_own ? own->second : other->entry).rank() < rank)) return false;
+    const std::string path = take_own ? PathOf(own->first) : other->path;
+    if (unlink(path.c_str()) != 0 && errno != ENOENT) return false;
     if (take_own) {
-      unlink(PathOf(own->first).c_str());
       Forget(PrefixId(own->first));
     } else {
-      unlink(other->path.c_str());
-      stats.used_bytes -= other->entry.size_bytes;
+      stats.used_bytes -= std::min(stats.used_bytes, other->entry.size_bytes);
       others.erase(other);
     }
   }
+  return true;
 }
 
 // ---- Bytes per day ------------------------------------------------------------------------------
 
-// Adds to the day's count that all processes share, and returns it; 0 when nobody can say.
-std::uint64_t PrefixDisk::Impl::CountToday(std::uint64_t more_bytes) const {
+// What all processes have written today; an error when the count is there and cannot be known.
+Result<std::uint64_t> PrefixDisk::Impl::WrittenToday() const {
   const std::string path = options.folder + "/" + kDayFile;
-  const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (fd < 0) return 0;
-  std::uint64_t total = 0;
-  if (flock(fd, LOCK_EX) == 0) {
-    char text[64] = {};
-    const ssize_t size = pread(fd, text, sizeof(text) - 1, 0);
-    long long day = 0;
-    unsigned long long bytes = 0;
-    if (size > 0 && std::sscanf(text, "%lld %llu", &day, &bytes) == 2 && day == Today()) {
-      total = bytes;
-    }
-    total += more_bytes;
-    if (more_bytes > 0) {
-      const std::string now = fmt::format("{} {}\n", Today(), total);
-      if (ftruncate(fd, 0) != 0 || pwrite(fd, now.data(), now.size(), 0) < 0) total = 0;
-    }
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+  if (fd < 0 && errno == ENOENT) return std::uint64_t{0};
+  struct stat info {};
+  char text[64] = {};
+  const bool is_read =
+      fd >= 0 && fstat(fd, &info) == 0 && pread(fd, text, sizeof(text) - 1, 0) >= 0;
+  const int failure = errno;
+  if (fd >= 0) close(fd);
+  if (!is_read) return IoError("{} cannot be read: {}", path, std::strerror(failure));
+  long long day = 0;
+  unsigned long long bytes = 0;
+  char end = 0;
+  if (std::sscanf(text, "%lld %llu%c", &day, &bytes, &end) == 3 && end == '\n') {
+    return day < Today() ? std::uint64_t{0} : std::uint64_t{bytes};
   }
-  close(fd);
-  return total;
+  if (info.st_mtim.tv_sec / 86400 < Today()) return std::uint64_t{0};
+  return DataError("{} is damaged", path);
+}
+
+// By renaming: there is the old count or the new one.
+Status PrefixDisk::Impl::SetWrittenToday(std::uint64_t bytes) const {
+  const std::string path = options.folder + "/" + kDayFile;
+  const std::string temporary = path + ".new";
+  const std::string text = fmt::format("{} {}\n", Today(), bytes);
+  const int fd =
+      open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+  const bool is_written =
+      fd >= 0 && write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+  const bool is_done = is_written && rename(temporary.c_str(), path.c_str()) == 0;
+  const int failure = errno;
+  if (fd >= 0) close(fd);
+  if (is_done) return Status::Ok();
+  return IoError("writing {} failed: {}", path, std::strerror(failure));
+}
+
+// Whether so much more may be written; says once a day that it may not.
+bool PrefixDisk::Impl::DayHasRoom(const Result<std::uint64_t>& today_bytes,
+                                  std::uint64_t size_bytes) {
+  if (today_bytes.ok() && *today_bytes <= options.daily_bytes &&
+      size_bytes <= options.daily_bytes - *today_bytes) {
+    return true;
+  }
+  ++stats.n_refused;
+  if (full_day == Today()) return false;
+  full_day = Today();
+  if (today_bytes.ok()) {
+    LogInfo("the prompt cache has written its {} for today; nothing more is saved until tomorrow",
+            FormatBytes(options.daily_bytes));
+  } else {
+    LogWarning("{}; nothing more is saved until tomorrow", today_bytes.status().message());
+  }
+  return false;
 }
 
 // ---- Writing ------------------------------------------------------------------------------------
 
-Status PrefixDisk::Impl::WriteOne(const Job& job, std::uint64_t number) {
+// False when Stop ends the wait, or another process does not let go of it.
+Result<bool> PrefixDisk::Impl::LockFolder(FolderLock* folder_lock) {
+  LARDER_RETURN_IF_ERROR(MakeFolders());  // somebody may have cleared them away
+  for (int i = 0; i < kLockTries; ++i) {
+    LARDER_ASSIGN_OR_RETURN(const bool has_it, folder_lock->Try(options.folder));
+    if (has_it) return true;
+    std::unique_lock lock(mutex);
+    changed.wait_for(lock, std::chrono::milliseconds(10), [this] { return stopping; });
+    if (stopping) return false;
+  }
+  LogInfo("another process holds {}/{}; some prompts are not saved", options.folder, kLockFile);
+  return false;
+}
+
+Status PrefixDisk::Impl::WriteOne(const Job& job, std::uint64_t number) const {
   const PrefixFileFacts facts = {options.identity, job.id, job.blob->size_bytes()};
   const std::string temporary = fmt::format("{}{}-{}", kTemporaryPrefix, getpid(), number);
+  // A killed process may have had the same number.
+  unlink((folder + "/" + temporary).c_str());
   return WritePrefixFile(folder, temporary, PrefixFileName(job.id), facts,
                          {job.blob->data(), job.blob->size_bytes()});
+}
+
+// Writes the first of the queue if the limits allow it. The folder is locked.
+Status PrefixDisk::Impl::WriteFirst(std::unique_lock<std::mutex>* lock) {
+  const Job job = queue.front();
+  const std::uint64_t size_bytes = kPrefixHeaderBytes + job.blob->size_bytes();
+  const std::uint64_t number = n_temporary++;
+  if (entries.count(job.id) != 0) {  // another process was quicker
+    MarkUsed(job.id, std::max(job.last_use_ns, entries[job.id].last_use_ns));
+    return Status::Ok();
+  }
+  const Result<std::uint64_t> today_bytes = WrittenToday();
+  if (!DayHasRoom(today_bytes, size_bytes)) return Status::Ok();
+  if (!MakeRoom(size_bytes, {job.last_use_ns, -job.id.n_tokens})) return Status::Ok();
+  lock->unlock();
+  // Counted first: a crash between the two counts too much.
+  Status written = SetWrittenToday(*today_bytes + size_bytes);
+  if (written.ok()) written = WriteOne(job, number);
+  lock->lock();
+  if (!written.ok()) return written;
+  stats.written_bytes += size_bytes;
+  stats.used_bytes += size_bytes;
+  entries[job.id] = {job.id.n_tokens, size_bytes, 0};
+  MarkUsed(job.id, queue.front().last_use_ns);
+  return Status::Ok();
 }
 
 void PrefixDisk::Impl::WriteLoop() {
@@ -208,29 +359,21 @@ void PrefixDisk::Impl::WriteLoop() {
   while (true) {
     changed.wait(lock, [this] { return stopping || !queue.empty(); });
     if (queue.empty()) return;
-    const Job job = queue.front();
-    const std::uint64_t size_bytes = kPrefixHeaderBytes + job.blob->size_bytes();
-    MakeRoom(size_bytes);
-    const std::uint64_t number = n_temporary++;
     lock.unlock();
-    const Status written = WriteOne(job, number);
-    if (written.ok()) (void)CountToday(size_bytes);
+    FolderLock folder_lock;
+    const Result<bool> locked = LockFolder(&folder_lock);
+    if (locked.ok() && *locked) Scan();
     lock.lock();
-    if (written.ok()) {
-      stats.written_bytes += size_bytes;
-      stats.used_bytes += size_bytes;
-      entries[job.id] = {size_bytes, WallNs()};
-    } else {
-      LogWarning("{}; nothing more is saved in this run", written.message());
-      broken = true;
-    }
-    if (!queue.empty()) {  // Stop may have given it up meanwhile
-      queued_bytes -= size_bytes;
+    Status status = locked.status();
+    if (!status.ok() || !*locked) queue.clear();
+    while (!queue.empty() && status.ok()) {
+      status = WriteFirst(&lock);
       queue.pop_front();
     }
-    if (broken) {
+    if (!status.ok()) {
+      LogWarning("{}; nothing more is saved in this run", status.message());
+      broken = true;
       queue.clear();
-      queued_bytes = 0;
     }
     changed.notify_all();
   }
@@ -248,9 +391,22 @@ Result<std::unique_ptr<PrefixDisk>> PrefixDisk::Open(const PrefixDiskOptions& op
   auto impl = std::make_unique<Impl>();
   impl->options = options;
   impl->folder = options.folder + "/" + ToHex(std::span(options.identity).first(8));
-  LARDER_RETURN_IF_ERROR(impl->Scan());
-  impl->MakeRoom(0);
+  LARDER_RETURN_IF_ERROR(impl->MakeFolders());
+  impl->moment_ns = WallNs();
+  FolderLock folder_lock;
+  const Result<bool> locked = folder_lock.Try(options.folder);
+  impl->Scan();
+  if (locked.ok() && *locked) {
+    impl->MakeRoom(0, {std::numeric_limits<std::int64_t>::max(), 0});
+  }
   return std::unique_ptr<PrefixDisk>(new PrefixDisk(std::move(impl)));
+}
+
+std::uint64_t PrefixDisk::limit_bytes() const { return impl_->options.limit_bytes; }
+
+void PrefixDisk::BeginUse() {
+  const std::lock_guard lock(impl_->mutex);
+  impl_->moment_ns = std::max(WallNs(), impl_->moment_ns + 1);
 }
 
 bool PrefixDisk::Has(const PrefixId& id) const {
@@ -268,7 +424,7 @@ bool PrefixDisk::Read(const PrefixId& id, std::span<std::byte> out) {
   const Status status =
       ReadPrefixFile(impl_->PathOf(id), {impl_->options.identity, id, out.size()}, out);
   if (status.ok()) {
-    Touch(id);
+    (void)Touch(id);
     const std::lock_guard lock(impl_->mutex);
     impl_->stats.read_bytes += out.size();
     return true;
@@ -283,31 +439,28 @@ bool PrefixDisk::Read(const PrefixId& id, std::span<std::byte> out) {
   return false;
 }
 
-void PrefixDisk::Touch(const PrefixId& id) {
+bool PrefixDisk::Touch(const PrefixId& id) {
   const std::lock_guard lock(impl_->mutex);
-  const auto found = impl_->entries.find(id);
-  if (found == impl_->entries.end()) return;
-  found->second.last_use_ns = WallNs();
-  utimensat(AT_FDCWD, impl_->PathOf(id).c_str(), nullptr, AT_SYMLINK_NOFOLLOW);
+  for (Impl::Job& job : impl_->queue) {
+    if (!(job.id == id)) continue;
+    job.last_use_ns = impl_->moment_ns;
+    return true;
+  }
+  if (impl_->entries.count(id) == 0) return false;
+  impl_->MarkUsed(id, impl_->moment_ns);
+  return impl_->entries.count(id) != 0;
 }
 
 void PrefixDisk::Write(const PrefixId& id, PrefixBlob blob) {
   if (Has(id)) return;
   const std::uint64_t size_bytes = kPrefixHeaderBytes + blob->size_bytes();
-  const std::uint64_t today_bytes = impl_->CountToday(0);
   const std::lock_guard lock(impl_->mutex);
   if (impl_->broken || impl_->stopping || size_bytes > impl_->options.limit_bytes) return;
-  if (today_bytes + impl_->queued_bytes + size_bytes > impl_->options.daily_bytes) {
+  if (impl_->full_day == Today()) {
     ++impl_->stats.n_refused;
-    if (!impl_->said_daily) {
-      LogInfo("the prompt cache has written its {} for today; nothing more is saved until tomorrow",
-              FormatBytes(impl_->options.daily_bytes));
-    }
-    impl_->said_daily = true;
     return;
   }
-  impl_->queue.push_back({id, std::move(blob)});
-  impl_->queued_bytes += size_bytes;
+  impl_->queue.push_back({id, std::move(blob), impl_->moment_ns});
   impl_->changed.notify_all();
 }
 

@@ -1,12 +1,15 @@
 // Keys, memory, files and the folder of kept beginnings: nothing false is ever believed, limits
 // hold.
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <set>
+#include <thread>
 
 #include "base/random.h"
 #include "state/prefix_disk.h"
@@ -209,12 +212,24 @@ class PrefixDiskTest : public testing::Test {
   std::vector<fs::path> Files() const {
     std::vector<fs::path> files;
     for (const auto& entry : fs::recursive_directory_iterator(folder_)) {
-      if (entry.is_regular_file() && entry.path().filename() != "written-today") {
+      const std::string name = entry.path().filename().string();
+      if (entry.is_regular_file() && name != "written-today" && name != "lock") {
         files.push_back(entry.path());
       }
     }
     return files;
   }
+
+  // Until the queue is written, without an end of it.
+  static void Drain(const PrefixDisk& disk) {
+    for (int i = 0; i < 2000 && disk.stats().n_queued > 0; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    EXPECT_EQ(disk.stats().n_queued, 0u);
+  }
+
+  static constexpr std::size_t kSize = 1000;
+  static constexpr std::uint64_t kFileBytes = kSize + kPrefixHeaderBytes;
 
   const std::string folder_ = testing::TempDir() + "larder-prefix-disk-" + std::to_string(getpid());
 };
@@ -245,7 +260,6 @@ TEST_F(PrefixDiskTest, WhatWasWrittenIsReadAfterARestartByTheSameModelOnly) {
 }
 
 TEST_F(PrefixDiskTest, TheSizeLimitCountsAllModelsAndTheOldestGo) {
-  constexpr std::size_t kSize = 1000;
   std::set<fs::path> dated;  // a file system's clock may be coarser than four files
   for (std::int64_t n = 1; n <= 4; ++n) {
     const auto first = Open(1 << 20, 1 << 30, 1);
@@ -256,11 +270,11 @@ TEST_F(PrefixDiskTest, TheSizeLimitCountsAllModelsAndTheOldestGo) {
       fs::last_write_time(file, fs::file_time_type::clock::now() - std::chrono::seconds(10 - n));
     }
   }
-  const auto second = Open(6 * (kSize + kPrefixHeaderBytes), 1 << 30, 2);
+  const auto second = Open(6 * kFileBytes, 1 << 30, 2);
   for (std::int64_t n = 1; n <= 4; ++n) second->Write(Id(n), Blob(kSize, 2));
   second->Stop(10000000);
   EXPECT_EQ(Files().size(), 6u);
-  EXPECT_EQ(second->stats().used_bytes, 6 * (kSize + kPrefixHeaderBytes));
+  EXPECT_EQ(second->stats().used_bytes, 6 * kFileBytes);
   const auto first = Open(1 << 20, 1 << 30, 1);
   EXPECT_FALSE(first->Has(Id(1)));
   EXPECT_FALSE(first->Has(Id(2)));
@@ -269,13 +283,124 @@ TEST_F(PrefixDiskTest, TheSizeLimitCountsAllModelsAndTheOldestGo) {
 }
 
 TEST_F(PrefixDiskTest, TheDayHasALimitThatOutlivesTheProcess) {
-  constexpr std::size_t kSize = 1000;
   for (int run = 0; run < 3; ++run) {
-    const auto disk = Open(1 << 20, 3 * (kSize + kPrefixHeaderBytes));
+    const auto disk = Open(1 << 20, 3 * kFileBytes);
     for (std::int64_t n = 1; n <= 2; ++n) disk->Write(Id(10 * run + n), Blob(kSize, 1));
     disk->Stop(10000000);
   }
   EXPECT_EQ(Files().size(), 3u);
+}
+
+TEST_F(PrefixDiskTest, ACountThatSaysNothingStopsTheDay) {
+  const std::string count = folder_ + "/written-today";
+  fs::create_directories(folder_);
+  const auto n_written = [this] {
+    const auto disk = Open();
+    disk->Write(Id(1), Blob(kSize, 1));
+    disk->Stop(10000000);
+    EXPECT_EQ(disk->stats().n_refused, 1 - Files().size());
+    return Files().size();
+  };
+  for (const char* text : {"", "x", "20000 12", "20000 12 \n", "12"}) {
+    std::ofstream(count) << text;
+    EXPECT_EQ(n_written(), 0u) << text;
+  }
+  fs::last_write_time(count, fs::file_time_type::clock::now() - std::chrono::hours(25));
+  EXPECT_EQ(n_written(), 1u) << "that was another day";
+  fs::remove_all(folder_);
+  fs::create_directories(count);
+  EXPECT_EQ(n_written(), 0u);
+}
+
+// A prompt's files go from its end, so that what remains is of use; that order is in the files.
+TEST_F(PrefixDiskTest, TheDeepestOfTheOldestUseGoFirstAndARestartKnowsTheOrder) {
+  const auto write = [](PrefixDisk& disk, std::initializer_list<std::int64_t> ids) {
+    disk.BeginUse();
+    for (const std::int64_t n : ids) disk.Write(Id(n), Blob(kSize, 1));
+    Drain(disk);
+  };
+  {
+    const auto disk = Open();
+    write(*disk, {1, 2, 3});
+    write(*disk, {11, 12, 13});
+    write(*disk, {21, 22, 23});
+  }
+  {
+    const auto disk = Open();
+    disk->BeginUse();
+    for (const std::int64_t n : {1, 2, 3}) EXPECT_TRUE(disk->Touch(Id(n)));
+  }
+  const auto disk = Open(9 * kFileBytes);
+  const std::int64_t goes[] = {13, 12, 11, 23, 22, 21, 3, 2, 1};
+  for (std::int64_t i = 0; i < 9; ++i) {
+    EXPECT_TRUE(disk->Has(Id(goes[i]))) << goes[i];
+    write(*disk, {100 + i});
+    EXPECT_FALSE(disk->Has(Id(goes[i]))) << goes[i];
+    EXPECT_FALSE(disk->Touch(Id(goes[i]))) << goes[i];
+    EXPECT_EQ(Files().size(), 9u);
+  }
+}
+
+TEST_F(PrefixDiskTest, WhatIsUsedTogetherDoesNotPushOutItsOwnBeginning) {
+  const auto disk = Open(3 * kFileBytes);
+  for (const std::int64_t n : {1, 2, 3, 4, 5}) disk->Write(Id(n), Blob(kSize, 1));
+  disk->Stop(10000000);
+  EXPECT_EQ(disk->stats().written_bytes, 3 * kFileBytes);
+  EXPECT_TRUE(disk->Has(Id(1)) && disk->Has(Id(2)) && disk->Has(Id(3)));
+}
+
+TEST_F(PrefixDiskTest, TwoOnOneFolderShareTheLimitAndWriteAgainWhatTheOtherDeleted) {
+  const auto first = Open(5 * kFileBytes);
+  const auto second = Open(5 * kFileBytes);
+  for (const std::int64_t n : {1, 2, 3, 4}) first->Write(Id(n), Blob(kSize, 1));
+  Drain(*first);
+  second->BeginUse();
+  for (const std::int64_t n : {11, 12, 13, 14}) second->Write(Id(n), Blob(kSize, 1));
+  Drain(*second);
+  EXPECT_EQ(Files().size(), 5u);
+  EXPECT_EQ(second->stats().used_bytes, 5 * kFileBytes);
+  first->BeginUse();
+  EXPECT_TRUE(first->Touch(Id(1)));
+  EXPECT_FALSE(first->Touch(Id(4))) << "the other one has deleted it";
+  first->Write(Id(4), Blob(kSize, 1));
+  first->Write(Id(11), Blob(kSize, 1));
+  Drain(*first);
+  EXPECT_EQ(Files().size(), 5u);
+  EXPECT_TRUE(first->Has(Id(1)) && first->Has(Id(4)) && first->Has(Id(11)));
+  EXPECT_EQ(first->stats().written_bytes, 5 * kFileBytes) << "the eleventh is there";
+}
+
+TEST_F(PrefixDiskTest, AHalfFileOfAKilledProcessWithTheSameNumberIsReplaced) {
+  fs::create_directories(folder_ + "/0100000000000000");
+  std::ofstream(folder_ + "/0100000000000000/writing-" + std::to_string(getpid()) + "-0") << "half";
+  const auto disk = Open();
+  disk->Write(Id(1), Blob(kSize, 1));
+  disk->Stop(10000000);
+  EXPECT_EQ(Files().size(), 1u);
+  EXPECT_TRUE(disk->Has(Id(1)));
+}
+
+TEST_F(PrefixDiskTest, AFolderThatWasClearedIsFilledAgain) {
+  const auto disk = Open();
+  disk->Write(Id(1), Blob(kSize, 1));
+  Drain(*disk);
+  fs::remove_all(folder_);
+  EXPECT_FALSE(disk->Touch(Id(1)));
+  disk->Write(Id(1), Blob(kSize, 1));
+  Drain(*disk);
+  EXPECT_EQ(Files().size(), 1u);
+}
+
+TEST_F(PrefixDiskTest, StopDoesNotWaitForAnotherProcess) {
+  const auto disk = Open();
+  const int fd = open((folder_ + "/lock").c_str(), O_RDWR);
+  ASSERT_EQ(flock(fd, LOCK_EX), 0);
+  disk->Write(Id(1), Blob(kSize, 1));
+  const auto start = std::chrono::steady_clock::now();
+  disk->Stop(50000);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
+  close(fd);
+  EXPECT_TRUE(Files().empty());
 }
 
 TEST_F(PrefixDiskTest, ForeignThingsInTheFolderAreLeftAloneAndOldLeftoversGo) {
