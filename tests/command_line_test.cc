@@ -105,6 +105,13 @@ TEST(CommandLine, WrongUseIsKnownBeforeAnythingIsLoaded) {
     ExpectError(Larder("run -m x -p y " + std::string(option) + " 0"), 2,
                 std::string(option) + " must be at least 1");
   }
+  for (const char* command :
+       {"run -m x -p y", "bench -m x", "perplexity -m x", "eval x -m x", "serve -m x",
+        "logits -m x --tokens 1 --json", "chat -m x", "plan --shape qwen3.5-35b-a3b",
+        "synth --shape qwen3.5-35b-a3b -o x", "quantize a b --experts Q4_K --dense Q8_0"}) {
+    ExpectError(Larder(command + std::string(" --threads 40000")), 2,
+                "--threads must be at most 1024, not 40000");
+  }
   ExpectError(Larder("synth --shape qwen3.5-35b-a3b -o x --layers 0"), 2, "--layers must be");
   ExpectError(Larder("run -m x -p y -n 99999999999999999999"), 2, "too large");
   ExpectError(Larder("run -m x -p y --seed -1"), 2, "--seed must be");

@@ -36,14 +36,15 @@ std::span<const Command> AllCommands() {
   return kCommands;
 }
 
-CLI::Validator WholeNumber(std::int64_t least) {
-  const auto check = [least](std::string& word) -> std::string {
+CLI::Validator WholeNumber(std::int64_t least, std::int64_t most) {
+  const auto check = [least, most](std::string& word) -> std::string {
     std::int64_t value = 0;
     const char* end = word.data() + word.size();
     const auto [stop, error] = std::from_chars(word.data(), end, value);
     if (error == std::errc::result_out_of_range) return fmt::format("{} is too large", word);
     if (error != std::errc() || stop != end) return fmt::format("'{}' is not a whole number", word);
     if (value < least) return fmt::format("must be at least {}, not {}", least, value);
+    if (value > most) return fmt::format("must be at most {}, not {}", most, value);
     return "";
   };
   return CLI::Validator(check, "");

@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string>
@@ -45,10 +46,13 @@ int QuantizeMain(const Arguments& arguments);
 int SynthMain(const Arguments& arguments);
 int BenchMain(const Arguments& arguments);
 
-/// For CLI::Option::check: a whole number from `least` to what 64 bits hold; CLI11 alone takes -1
-/// for a large number and cuts what is too large. For options whose 0 in a struct means "not
-/// given".
-CLI::Validator WholeNumber(std::int64_t least);
+/// The most that --threads takes.
+inline constexpr int kMostThreads = 1024;
+
+/// For CLI::Option::check: a whole number from `least` to `most`; CLI11 alone takes -1 for a large
+/// number and cuts what is too large. For options whose 0 in a struct means "not given".
+CLI::Validator WholeNumber(std::int64_t least,
+                           std::int64_t most = std::numeric_limits<std::int64_t>::max());
 
 /// Prints "larder: sentence" to stderr.
 void PrintError(const std::string& sentence);

@@ -375,7 +375,7 @@ void AddPlanFlags(CLI::App* app, PlanFlags* flags) {
       ->check(WholeNumber(1));
   app->add_option("--threads", flags->n_threads, "default: one per fast core")
       ->type_name("N")
-      ->check(WholeNumber(1));
+      ->check(WholeNumber(1, kMostThreads));
   app->add_flag("--json", flags->json, "print one JSON object");
   app->add_option("--svg", flags->svg, "draw decode rate against memory")->type_name("FILE");
 }

@@ -147,7 +147,7 @@ int QuantizeMain(const Arguments& arguments) {
   line.app()
       .add_option("--threads", flags.n_threads, "default: the CPUs this process may use")
       ->type_name("N")
-      ->check(WholeNumber(1));
+      ->check(WholeNumber(1, kMostThreads));
   if (const auto exit_status = line.Parse(arguments)) return *exit_status;
   if (flags.input.empty() || flags.output.empty()) {
     return Fail(InvalidArgument("quantize needs an input and an output file"));

@@ -198,7 +198,7 @@ int SynthMain(const Arguments& arguments) {
   line.app()
       .add_option("--threads", flags.n_threads, "default: the CPUs this process may use")
       ->type_name("N")
-      ->check(WholeNumber(1));
+      ->check(WholeNumber(1, kMostThreads));
   line.app().add_option("-o,--output", flags.output, "the file to write")->type_name("FILE");
   if (const auto exit_status = line.Parse(arguments)) return *exit_status;
   if (flags.shape.empty() || flags.output.empty()) {

@@ -65,7 +65,7 @@ void AddEngineFlags(CLI::App* app, EngineFlags* flags) {
   app->add_option("--threads", flags->n_threads,
                   "default: one per fast core that this process may use")
       ->type_name("N")
-      ->check(WholeNumber(1));
+      ->check(WholeNumber(1, kMostThreads));
   app->add_option("--pin", flags->pin,
                   "where threads run: auto (fast cores where there are slow ones), none, or cores "
                   "(each on a CPU of its own)")
@@ -172,7 +172,6 @@ Result<EngineOptions> MakeEngineOptions(const EngineFlags& given) {
     return InvalidArgument("--expert-mass must be above 0 and at most 1, not {:g}",
                            flags.expert_mass);
   }
-  if (flags.n_threads > 1024) return InvalidArgument("--threads must be at most 1024");
   if (!flags.memory.empty()) {
     Result<std::uint64_t> budget_bytes = ParseSize(flags.memory);
     if (!budget_bytes.ok()) return budget_bytes.status().WithContext("--memory");

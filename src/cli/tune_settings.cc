@@ -7,6 +7,7 @@
 #include <array>
 #include <sstream>
 
+#include "cli/command.h"
 #include "experts/cache_policy.h"
 
 namespace larder {
@@ -102,7 +103,7 @@ std::string ChangeFrom(const TuneSettings& settings, const TuneSettings& against
 Result<TuneSettings> TuneSettingsFromJson(const nlohmann::json& json) {
   if (!json.is_object()) return InvalidArgument("the settings of a profile are no JSON object");
   TuneSettings settings;
-  LARDER_ASSIGN_OR_RETURN(const std::int64_t n_threads, Whole(json, "threads", 0, 0, 1024));
+  LARDER_ASSIGN_OR_RETURN(const std::int64_t n_threads, Whole(json, "threads", 0, 0, kMostThreads));
   LARDER_ASSIGN_OR_RETURN(const std::int64_t io_depth, Whole(json, "io_depth", 16, 1, 1024));
   LARDER_ASSIGN_OR_RETURN(settings.lookahead_depth, Whole(json, "lookahead_depth", 12, 1, 1024));
   LARDER_ASSIGN_OR_RETURN(settings.batch, Whole(json, "batch", 0, 0, 1 << 20));
