@@ -77,6 +77,25 @@ LayerSeconds LayerOf(const ModelCosts& model, const MachineFigures& machine) {
           ProductSeconds(model.expert, machine)};
 }
 
+// What a layer spends on the disk besides its products when its request misses so many experts:
+// asking, and waiting. Residents are computed first, the others as they come: the first read may
+// keep their products waiting, and the last one's product comes after all reads.
+double LayerDiskSeconds(double n_missed, const LayerSeconds& layer, const ModelCosts& model,
+                        const MachineFigures& machine, const DecodeCase& options) {
+  const double record = model.record_bytes();
+  const double slab = record / std::max(model.n_slabs, 1.0);
+  const double rate = machine.DiskBytesPerSecond(slab, n_missed * record, options.disk);
+  const double read_s = Over(record, rate);
+  const ReadAhead ahead = PredictReadAhead(n_missed, layer.dense, read_s, model, options);
+  const double left = n_missed - ahead.useful;
+  const double one = std::min(left, 1.0);
+  const double products_s = model.n_used * layer.expert;
+  const double first_s = one * read_s + left * layer.expert;
+  const double last_s = left * read_s + one * layer.expert;
+  const double ask_s = (n_missed + ahead.wasted) * model.n_slabs * machine.read_cpu_seconds;
+  return ask_s + std::max({0.0, first_s - products_s, last_s - products_s});
+}
+
 }  // namespace
 
 double ModelCosts::record_bytes() const { return Bytes(expert); }
@@ -155,36 +174,29 @@ DecodeSeconds PredictDecode(const ModelCosts& model, const MachineFigures& machi
   const double n_layers = std::max(model.n_layers, 1);
   const double memory = machine.memory_bytes_per_second;
   const LayerSeconds layer = LayerOf(model, machine);
-  const double record = model.record_bytes();
-  const double slab = record / std::max(model.n_slabs, 1.0);
   DecodeSeconds sum;
   sum.dense = n_layers * layer.dense;
   sum.attention = Over(model.kv_bytes_per_position * options.position, memory);
   sum.output = ProductSeconds(model.output, machine);
   double missed = 0;
+  double disk_s = 0;
   for (std::size_t n = 0; n < routing.share_of_misses.size(); ++n) {
     const double share = routing.share_of_misses[n];
     const auto n_missed = static_cast<double>(n);
     missed += share * n_missed;
-    if (n == 0 || share == 0) {
-      sum.experts += n_layers * share * model.n_used * layer.expert;
-      continue;
+    // Who misses more waits no less, whatever the figures of two depths say.
+    if (n > 0) {
+      disk_s = std::max(disk_s, LayerDiskSeconds(n_missed, layer, model, machine, options));
     }
-    const double rate = machine.DiskBytesPerSecond(slab, n_missed * record, options.disk);
-    const double read_s = Over(record, rate);
-    const ReadAhead ahead = PredictReadAhead(n_missed, layer.dense, read_s, model, options);
-    const double left = n_missed - ahead.useful;
-    // Experts are computed as they come; the last one that is read, after all reads.
-    const double experts_s = model.n_used * layer.expert;
-    const double last_s = std::min(left, 1.0) * layer.expert;
-    const double ask_s = (n_missed + ahead.wasted) * model.n_slabs * machine.read_cpu_seconds;
-    sum.disk += n_layers * share * (ask_s + std::max(0.0, left * read_s + last_s - experts_s));
-    sum.experts += n_layers * share * experts_s;
+    sum.disk += n_layers * share * disk_s;
+    sum.experts += n_layers * share * model.n_used * layer.expert;
   }
   if (options.foresight == Foresight::kLookahead && missed > 0) {
     sum.dense += ProductSeconds(model.router, machine);
   }
   if (options.foresight == Foresight::kPerfect) {
+    const double record = model.record_bytes();
+    const double slab = record / std::max(model.n_slabs, 1.0);
     const double rate = machine.DiskBytesPerSecond(slab, 16 * record, options.disk);
     sum.experts = n_layers * model.n_used * layer.expert;
     sum.disk = 0;

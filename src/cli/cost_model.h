@@ -70,8 +70,9 @@ struct DecodeCase {
   double DiskReadRate::*disk = &DiskReadRate::bytes_per_second;
 };
 
-/// Per layer the dense part, then the longer of its experts' products and of its reads with the last
-/// expert's product after them (DESIGN's pipeline), averaged over how many experts a layer's request misses.
+/// Per layer the dense part, then reads beside products (DESIGN's pipeline): residents first, the
+/// others as they come. Averaged over how many experts a layer's request misses; one that misses
+/// more takes no less.
 DecodeSeconds PredictDecode(const ModelCosts& model, const MachineFigures& machine,
                             const AnswerStatistics& routing, const DecodeCase& options);
 

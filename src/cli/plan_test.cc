@@ -2,8 +2,11 @@
 // simulation that judges policies, and plans of headers alone.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstdlib>
 #include <filesystem>
+#include <limits>
+#include <random>
 
 #include "cli/cost_model.h"
 #include "cli/hf_config.h"
@@ -79,15 +82,95 @@ TEST(CostModel, ResidentExpertsHideReads) {
   EXPECT_EQ(seconds.disk, 0);
 }
 
-TEST(CostModel, SlowProductsHideReads) {
-  // All four experts are computed, however many were read meanwhile, and only the last one waits.
-  MachineFigures machine = ExampleMachine();
-  machine.disk_rates = {{10, 16, 2000, 2000, 2000}};
-  for (int n_missed = 1; n_missed <= 4; ++n_missed) {
-    const DecodeSeconds seconds =
-        PredictDecode(Example(), machine, Always(4, n_missed), With(Foresight::kNone));
-    const double beyond = n_missed * 0.01 + 0.02 - 4 * 0.02;
-    EXPECT_NEAR(seconds.total(), 10 * (0.1 + 0.08 + std::max(0.0, beyond)) + 0.05, 1e-9);
+// Residents are computed first, each read one when it is there; reads come one after the other.
+double ScheduledSeconds(int n_used, int n_missed, double read_s, double product_s) {
+  double now_s = (n_used - n_missed) * product_s;
+  for (int i = 1; i <= n_missed; ++i) now_s = std::max(now_s, i * read_s) + product_s;
+  return now_s;
+}
+
+TEST(CostModel, ProductsAndReadsAsAScheduleRunsThem) {
+  for (const double rate : {100.0, 500.0, 900.0, 1100.0, 2000.0, 1e5}) {
+    MachineFigures machine = ExampleMachine();
+    machine.disk_rates = {{10, 16, rate, rate, rate}};
+    for (int n_missed = 0; n_missed <= 4; ++n_missed) {
+      const DecodeSeconds seconds =
+          PredictDecode(Example(), machine, Always(4, n_missed), With(Foresight::kNone));
+      const double experts_s = ScheduledSeconds(4, n_missed, 20 / rate, 0.02);
+      EXPECT_NEAR(seconds.total(), 10 * (0.1 + experts_s) + 0.05, 1e-9) << rate << " " << n_missed;
+      EXPECT_NEAR(seconds.experts, 10 * 0.08, 1e-9);
+    }
+  }
+}
+
+// Figures of all sizes, noisy ones among them: disks that are faster or slower at greater depths.
+struct RandomCase {
+  ModelCosts costs;
+  MachineFigures machine;
+};
+
+RandomCase MakeRandomCase(std::uint64_t seed) {
+  std::mt19937_64 random(seed);
+  const auto between = [&random](double low, double high) {
+    return low * std::pow(high / low, std::uniform_real_distribution<double>()(random));
+  };
+  RandomCase made;
+  made.costs.n_layers = static_cast<int>(between(1, 100));
+  made.costs.n_used = static_cast<int>(between(1, 17));
+  made.costs.n_experts = made.costs.n_used * static_cast<int>(between(1, 64));
+  const auto weights = [&between](DType dtype, double least, double most) {
+    const double n = between(least, most);
+    return std::vector<WeightCost>{{dtype, n, n}};
+  };
+  made.costs.dense = weights(DType::kQ8_0, 1e6, 1e11);
+  made.costs.output = weights(DType::kQ8_0, 1e5, 1e10);
+  made.costs.router = weights(DType::kF32, 1e4, 1e9);
+  made.costs.expert = weights(DType::kQ4_0, 1e4, 1e8);
+  made.costs.n_slabs = 3;
+  made.machine.memory_bytes_per_second = between(1e9, 1e12);
+  made.machine.read_cpu_seconds = between(1e-7, 1e-3);
+  made.machine.layer_overhead_seconds = between(1e-6, 1e-3);
+  for (const std::uint64_t read_bytes : {4096u, 65536u, 1048576u}) {
+    for (const int depth : {1, 4, 16}) {
+      const double rate = between(1e7, 1e10);
+      made.machine.disk_rates.push_back(
+          {read_bytes, depth, rate, rate / between(1, 10), rate * between(1, 10)});
+    }
+  }
+  for (const DType dtype : {DType::kQ8_0, DType::kQ4_0}) {
+    made.machine.products.push_back({dtype, between(1e8, 1e12), between(1e9, 1e13), 0});
+  }
+  return made;
+}
+
+// Of `n_used` experts each is absent with the same probability.
+AnswerStatistics Absent(int n_used, double probability) {
+  AnswerStatistics statistics;
+  statistics.hit_rate = 1 - probability;
+  for (int n = 0; n <= n_used; ++n) {
+    const double ways =
+        std::exp(std::lgamma(n_used + 1) - std::lgamma(n + 1) - std::lgamma(n_used - n + 1));
+    statistics.share_of_misses.push_back(ways * std::pow(probability, n) *
+                                         std::pow(1 - probability, n_used - n));
+  }
+  return statistics;
+}
+
+TEST(CostModel, AnswersNeverTakeLongerWithMoreMemory) {
+  for (std::uint64_t seed = 0; seed < 500; ++seed) {
+    const RandomCase made = MakeRandomCase(seed);
+    for (const Foresight foresight :
+         {Foresight::kNone, Foresight::kLookahead, Foresight::kPerfect}) {
+      double last = std::numeric_limits<double>::infinity();
+      for (int twentieth = 0; twentieth <= 20; ++twentieth) {
+        DecodeCase options = With(foresight, 0.75);
+        options.resident_share = twentieth / 20.0;
+        const AnswerStatistics routing = Absent(made.costs.n_used, 1 - options.resident_share);
+        const double seconds = ExpectedDecode(made.costs, made.machine, routing, options).total();
+        EXPECT_LE(seconds, last * (1 + 1e-9)) << "seed " << seed << " at " << twentieth;
+        last = seconds;
+      }
+    }
   }
 }
 
@@ -353,20 +436,24 @@ TEST(RoutingCurve, GoesThroughItsReplays) {
 
 SynthShape SmallShape() { return ParseHfConfig(kConfig).value(); }
 
-TEST(Planner, HeadersAloneGiveTheEnginesOwnPlan) {
-  const Result<PhantomModel> phantom =
-      PhantomModel::FromShape(SmallShape(), {DType::kQ4_K, DType::kQ8_0});
-  ASSERT_TRUE(phantom.ok()) << phantom.status().message();
+PlannerOptions SmallOptions() {
   PlannerOptions options;
   options.engine.n_threads = 1;
   options.engine.process_bytes = 16 << 20;
   options.routing = RoutingGenerator::FromName("mid").value();
   options.prompt_tokens = 32;
+  return options;
+}
+
+TEST(Planner, HeadersAloneGiveTheEnginesOwnPlan) {
+  const Result<PhantomModel> phantom =
+      PhantomModel::FromShape(SmallShape(), {DType::kQ4_K, DType::kQ8_0});
+  ASSERT_TRUE(phantom.ok()) << phantom.status().message();
   MachineFigures machine;
   machine.memory_bytes_per_second = 1e10;
   machine.disk_rates = {{1, 16, 1e9, 5e8, 2e9}};
   machine.multiply_adds_per_second = 1e10;
-  Planner planner(machine, options);
+  Planner planner(machine, SmallOptions());
   const Result<PlanTypes> first = planner.Plan("a", phantom->path(), {});
   ASSERT_TRUE(first.ok()) << first.status().message();
   EXPECT_GT(first->whole_budget_bytes, first->smallest_budget_bytes);
@@ -390,6 +477,29 @@ TEST(Planner, HeadersAloneGiveTheEnginesOwnPlan) {
   }
   EXPECT_TRUE(plan->rows.back().plan.slots.holds_all);
   EXPECT_EQ(plan->rows.back().hit_rate, 1);
+}
+
+TEST(Planner, RangesHoldWhatIsExpected) {
+  const Result<PhantomModel> phantom =
+      PhantomModel::FromShape(SmallShape(), {DType::kQ4_K, DType::kQ8_0});
+  ASSERT_TRUE(phantom.ok()) << phantom.status().message();
+  Planner planner(ExampleMachine(), SmallOptions());
+  const Result<std::unique_ptr<Forecast>> forecast = planner.Open(phantom->path());
+  ASSERT_TRUE(forecast.ok()) << forecast.status().message();
+  const std::uint64_t least = (*forecast)->SmallestBudget();
+  for (std::uint64_t seed = 0; seed < 200; ++seed) {
+    const MachineFigures machine = MakeRandomCase(seed).machine;
+    for (const std::uint64_t budget_bytes : {least, least + least / 10, least + least / 3}) {
+      const Result<PlanRow> row = planner.RowOf(**forecast, machine, budget_bytes);
+      ASSERT_TRUE(row.ok()) << row.status().message();
+      for (const RateRange& range : {row->decode, row->prefill}) {
+        EXPECT_GT(range.low, 0) << seed;
+        EXPECT_LT(range.low, range.expected) << seed;
+        EXPECT_LT(range.expected, range.high) << seed;
+      }
+      EXPECT_GE(row->decode_limit, row->decode.expected) << seed;
+    }
+  }
 }
 
 TEST(Planner, AdviceSaysWhatItBrings) {

@@ -20,6 +20,13 @@ constexpr double kLargestMachineBytes = 1e13;
 
 double RateOf(double seconds) { return seconds > 0 ? 1 / seconds : 0; }
 
+// Holds what is expected even where guesses cost more than they bring.
+RateRange RangeOf(double n_tokens, double slow_s, double expected_s, double fast_s) {
+  return {n_tokens * RateOf(std::max(slow_s, expected_s)) / (1 + kModelError),
+          n_tokens * RateOf(expected_s),
+          n_tokens * RateOf(std::min(fast_s, expected_s)) * (1 + kModelError)};
+}
+
 // The least budget that gives every expert a slot, by bisection; 0 when no machine has so much.
 std::uint64_t WholeBudget(const Forecast& forecast) {
   const auto holds_all = [&forecast](std::uint64_t budget_bytes) {
@@ -109,18 +116,17 @@ void Planner::FillRates(const ModelCosts& costs, const MachineFigures& machine, 
   decode.resident_share = row->resident_share;
   decode.foresight = options_.lookahead ? Foresight::kLookahead : Foresight::kNone;
   row->parts = ExpectedDecode(costs, machine, answers, decode);
-  row->decode.expected = RateOf(row->parts.total());
   DecodeCase slow = decode;
   slow.foresight = Foresight::kNone;
   slow.disk = &DiskReadRate::lowest;
-  row->decode.low =
-      RateOf(PredictDecode(costs, machine, answers, slow).total()) / (1 + kModelError);
   DecodeCase fast = decode;
   fast.disk = &DiskReadRate::highest;
-  row->decode.high =
-      RateOf(PredictDecode(costs, machine, answers, fast).total()) * (1 + kModelError);
+  row->decode = RangeOf(1, PredictDecode(costs, machine, answers, slow).total(), row->parts.total(),
+                        PredictDecode(costs, machine, answers, fast).total());
   decode.foresight = Foresight::kPerfect;
-  row->decode_limit = RateOf(ExpectedDecode(costs, machine, answers, decode).total());
+  // Some disks are slower with more reads in flight; foresight would ask for fewer.
+  row->decode_limit = std::max(row->decode.expected,
+                               RateOf(ExpectedDecode(costs, machine, answers, decode).total()));
   if (options_.prompt_tokens == 0) return;
   PrefillCase prefill;
   prefill.n_tokens = static_cast<double>(options_.prompt_tokens);
@@ -129,15 +135,14 @@ void Planner::FillRates(const ModelCosts& costs, const MachineFigures& machine, 
   prefill.overlaps = options_.lookahead;
   const PromptStatistics prompts = curve->Prompts(slots, batch);
   row->prefill_parts = ExpectedPrefill(costs, machine, prompts, prefill);
-  row->prefill.expected = prefill.n_tokens * RateOf(row->prefill_parts.total());
+  PrefillCase slow_prefill = prefill;
+  slow_prefill.overlaps = false;
+  slow_prefill.disk = &DiskReadRate::lowest;
   PrefillCase fast_prefill = prefill;
   fast_prefill.disk = &DiskReadRate::highest;
-  row->prefill.high = prefill.n_tokens * (1 + kModelError) *
-                      RateOf(PredictPrefill(costs, machine, prompts, fast_prefill).total());
-  prefill.overlaps = false;
-  prefill.disk = &DiskReadRate::lowest;
-  row->prefill.low = prefill.n_tokens / (1 + kModelError) *
-                     RateOf(PredictPrefill(costs, machine, prompts, prefill).total());
+  row->prefill = RangeOf(
+      prefill.n_tokens, PredictPrefill(costs, machine, prompts, slow_prefill).total(),
+      row->prefill_parts.total(), PredictPrefill(costs, machine, prompts, fast_prefill).total());
 }
 
 Result<std::unique_ptr<Forecast>> Planner::Open(const std::string& path) {
