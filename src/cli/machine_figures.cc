@@ -14,7 +14,9 @@
 #include <system_error>
 
 #include "cli/bench_runner.h"
+#include "cli/suggest.h"
 #include "cli/token_list.h"
+#include "format/printable.h"
 
 namespace larder {
 
@@ -61,6 +63,17 @@ double RateAtSize(const std::vector<DiskReadRate>& rates, double size, double de
   return Mix(below, above, around.share);
 }
 
+// A mistyped key would leave its figure unknown without a word.
+Status CheckKeys(const nlohmann::json& json, const std::vector<std::string>& known) {
+  for (const auto& item : json.items()) {
+    if (std::find(known.begin(), known.end(), item.key()) != known.end()) continue;
+    const std::string nearest = NearestWord(item.key(), known);
+    return InvalidArgument("a machine file has no {}{}", Quoted(item.key()),
+                           nearest.empty() ? "" : fmt::format(", did you mean '{}'?", nearest));
+  }
+  return Status::Ok();
+}
+
 Result<double> Positive(const nlohmann::json& json, const char* key, bool is_required) {
   const auto found = json.find(key);
   if (found == json.end()) {
@@ -74,6 +87,8 @@ Result<double> Positive(const nlohmann::json& json, const char* key, bool is_req
 
 Result<DiskReadRate> ParseDiskRate(const nlohmann::json& json) {
   if (!json.is_object()) return InvalidArgument("\"disk_rates\" of the machine file holds no list");
+  LARDER_RETURN_IF_ERROR(
+      CheckKeys(json, {"read_bytes", "depth", "bytes_per_second", "lowest", "highest"}));
   DiskReadRate rate;
   LARDER_ASSIGN_OR_RETURN(const double read_bytes, Positive(json, "read_bytes", true));
   LARDER_ASSIGN_OR_RETURN(const double depth, Positive(json, "depth", true));
@@ -84,6 +99,12 @@ Result<DiskReadRate> ParseDiskRate(const nlohmann::json& json) {
   rate.depth = static_cast<int>(std::clamp(depth, 1.0, 1e6));
   if (rate.lowest == 0) rate.lowest = rate.bytes_per_second;
   if (rate.highest == 0) rate.highest = rate.bytes_per_second;
+  if (rate.lowest > rate.bytes_per_second || rate.highest < rate.bytes_per_second) {
+    return InvalidArgument(
+        "a disk rate of the machine file has \"lowest\" {:g}, \"bytes_per_second\" {:g} and "
+        "\"highest\" {:g}, which do not rise",
+        rate.lowest, rate.bytes_per_second, rate.highest);
+  }
   return rate;
 }
 
@@ -91,6 +112,8 @@ Result<ProductRate> ParseProduct(const nlohmann::json& json) {
   if (!json.is_object() || !json.contains("type") || !json["type"].is_string()) {
     return InvalidArgument("a product of the machine file needs \"type\", such as \"Q4_K\"");
   }
+  LARDER_RETURN_IF_ERROR(CheckKeys(json, {"type", "bytes_per_second", "multiply_adds_per_second",
+                                          "few_multiply_adds_per_second"}));
   ProductRate rate;
   LARDER_ASSIGN_OR_RETURN(rate.dtype, DTypeFromName(json["type"].get<std::string>()));
   LARDER_ASSIGN_OR_RETURN(rate.bytes_per_second, Positive(json, "bytes_per_second", true));
@@ -186,6 +209,11 @@ nlohmann::json ToJson(const MachineFigures& figures) {
 Result<MachineFigures> ParseMachineFigures(const std::string& text) {
   const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
   if (!json.is_object()) return InvalidArgument("the machine file is not a JSON object");
+  LARDER_RETURN_IF_ERROR(
+      CheckKeys(json, {"probe_version", "name", "disk", "memory_bytes_per_second", "memory_bytes",
+                       "disk_free_bytes", "n_threads", "state_bytes_per_second",
+                       "layer_overhead_seconds", "read_cpu_seconds", "multiply_adds_per_second",
+                       "disk_bytes_per_second", "disk_rates", "products"}));
   MachineFigures figures;
   figures.name = Text(json, "name");
   figures.disk = Text(json, "disk");
@@ -227,6 +255,7 @@ Result<MachineFigures> LoadMachineFigures(const std::string& path) {
   LARDER_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path));
   Result<MachineFigures> figures = ParseMachineFigures(text);
   if (!figures.ok()) return figures.status().WithContext(path);
+  if (figures->name.empty()) figures->name = std::filesystem::path(path).stem().string();
   return figures;
 }
 

@@ -58,7 +58,8 @@ struct MachineFigures {
 
 nlohmann::json ToJson(const MachineFigures& figures);
 
-/// From JSON text; kInvalidArgument names what is missing or not a positive number. The least is
+/// From JSON text; kInvalidArgument names what is missing, unknown or not a positive number. The
+/// least is
 /// {"disk_bytes_per_second": 17.5e9, "memory_bytes_per_second": 400e9}.
 Result<MachineFigures> ParseMachineFigures(const std::string& text);
 
@@ -66,7 +67,7 @@ Result<MachineFigures> ParseMachineFigures(const std::string& text);
 std::string CacheFolder();
 /// The file that keeps the figures of this machine with this disk and so many threads.
 std::string MachineFilePath(const std::string& cpu, const std::string& disk, int n_threads);
-/// kNotFound when nothing is kept there.
+/// kNotFound when nothing is kept there. A machine without a name gets the file's.
 Result<MachineFigures> LoadMachineFigures(const std::string& path);
 /// Makes the folder; an existing file is replaced at once.
 Status SaveMachineFigures(const MachineFigures& figures, const std::string& path);

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "cli/plan_report.h"
+#include "text/utf8.h"
 
 namespace larder {
 
@@ -22,17 +23,23 @@ constexpr double kGiB = 1073741824.0;
 constexpr std::array<const char*, 7> kColours = {"#0072b2", "#d55e00", "#009e73", "#cc79a7",
                                                  "#e69f00", "#56b4e9", "#7f7f7f"};
 
+// As XML text: U+FFFD for bytes that are not UTF-8 and for the characters that XML has no place
+// for.
 std::string Escaped(const std::string& text) {
   std::string out;
-  for (const char c : text) {
-    if (c == '<') {
+  for (std::size_t at = 0; at < text.size();) {
+    const Utf8Char c = DecodeUtf8(text, at);
+    at += c.n_bytes;
+    if (c.code_point == '<') {
       out += "&lt;";
-    } else if (c == '>') {
+    } else if (c.code_point == '>') {
       out += "&gt;";
-    } else if (c == '&') {
+    } else if (c.code_point == '&') {
       out += "&amp;";
-    } else if (static_cast<unsigned char>(c) >= 0x20) {
-      out += c;
+    } else if (c.code_point == kInvalidCodePoint || (c.code_point | 1) == 0xffff) {
+      AppendUtf8(0xfffd, out);
+    } else if (c.code_point >= 0x20) {
+      AppendUtf8(c.code_point, out);
     }
   }
   return out;

@@ -14,11 +14,14 @@ namespace {
 
 constexpr double kGiga = 1e9;
 
+// 0: not known.
 std::string Rate(double rate) {
+  if (rate == 0) return "-";
   return rate >= 100 ? fmt::format("{:.0f}", rate) : fmt::format("{:.2f}", rate);
 }
 
 std::string RangeText(const RateRange& range) {
+  if (range.expected == 0) return "-";
   return fmt::format("{} ({} to {})", Rate(range.expected), Rate(range.low), Rate(range.high));
 }
 
@@ -67,6 +70,7 @@ std::string GainText(double ratio) {
 }
 
 nlohmann::json ToJson(const RateRange& range) {
+  if (range.expected == 0) return nullptr;
   return {{"expected", range.expected}, {"low", range.low}, {"high", range.high}};
 }
 
@@ -90,8 +94,11 @@ nlohmann::json ToJson(const PlanRow& row) {
                             {"experts", row.parts.experts},
                             {"disk", row.parts.disk},
                             {"output", row.parts.output}};
-  json["prefill_seconds"] = {{"compute", row.prefill_parts.compute},
-                             {"disk", row.prefill_parts.disk}};
+  json["prefill_seconds"] = nullptr;
+  if (row.prefill.expected > 0) {
+    json["prefill_seconds"] = {{"compute", row.prefill_parts.compute},
+                               {"disk", row.prefill_parts.disk}};
+  }
   return json;
 }
 
@@ -138,8 +145,8 @@ std::string ToMarkdown(const PlanReport& report) {
   }
   if (!report.has_prefill_compute) {
     text +=
-        "\nprefill counts the disk alone: the machine file does not say how fast it "
-        "multiplies (multiply_adds_per_second)\n";
+        "\nprefill counts the disk alone (-: it reads nothing): the machine file does not say how "
+        "fast it multiplies (multiply_adds_per_second)\n";
   }
   if (const PlanRow* row = MainRow(report); row != nullptr) {
     text += fmt::format("\nwith {} and --memory {}, one answer token takes {} ms: {}\n",

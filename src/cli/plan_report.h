@@ -13,6 +13,7 @@
 namespace larder {
 
 /// Tokens per second: as predicted, and from the slowest to the fastest that the machine showed.
+/// All 0: not known.
 struct RateRange {
   double low = 0;
   double expected = 0;

@@ -1,10 +1,12 @@
 // The cost model by hand-made numbers, what machines and configurations say, replays against the
 // simulation that judges policies, and plans of headers alone.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <limits>
 #include <random>
 
@@ -327,6 +329,19 @@ TEST(MachineFigures, TheLeastAndWhatIsWrong) {
       {R"({"memory_bytes_per_second": 1, "disk_bytes_per_second": 1,
           "products": [{"type": "Q9"}]})",
        "Q9"},
+      {R"({"memory_bytes_per_second": 1, "disk_rates": [{"read_bytes": 1, "depth": 1,
+          "bytes_per_second": 5, "lowest": 7, "highest": 9}]})",
+       "do not rise"},
+      {R"({"memory_bytes_per_second": 1, "disk_rates": [{"read_bytes": 1, "depth": 1,
+          "bytes_per_second": 5, "lowest": 3, "highest": 2}]})",
+       "do not rise"},
+      {R"({"memory_bytes_per_second": 1, "disk_bytes_per_second": 1, "multiply_add_per_second": 1})",
+       "did you mean 'multiply_adds_per_second'?"},
+      {R"({"memory_bytes_per_second": 1, "disk_bytes_per_second": 1, "colour": "red"})",
+       "no 'colour'"},
+      {R"({"memory_bytes_per_second": 1, "disk_rates": [{"read_bytes": 1, "depth": 1,
+          "bytes_per_second": 5, "lowset": 7}]})",
+       "did you mean 'lowest'?"},
   };
   for (const auto& [text, part] : cases) {
     const Result<MachineFigures> figures = ParseMachineFigures(text);
@@ -334,6 +349,17 @@ TEST(MachineFigures, TheLeastAndWhatIsWrong) {
     EXPECT_NE(figures.status().message().find(part), std::string::npos)
         << figures.status().message();
   }
+}
+
+TEST(MachineFigures, AFileWithoutANameGivesItsOwn) {
+  const std::string stem = "larder-laptop-" + std::to_string(getpid());
+  const std::string path = testing::TempDir() + stem + ".json";
+  std::ofstream(path) << R"({"disk_bytes_per_second": 1, "memory_bytes_per_second": 1})";
+  EXPECT_EQ(LoadMachineFigures(path).value().name, stem);
+  std::ofstream(path)
+      << R"({"name": "mine", "disk_bytes_per_second": 1, "memory_bytes_per_second": 1})";
+  EXPECT_EQ(LoadMachineFigures(path).value().name, "mine");
+  std::filesystem::remove(path);
 }
 
 constexpr const char* kConfig = R"({"model_type": "qwen3_5_moe", "text_config": {
@@ -500,6 +526,33 @@ TEST(Planner, RangesHoldWhatIsExpected) {
       EXPECT_GE(row->decode_limit, row->decode.expected) << seed;
     }
   }
+}
+
+TEST(Planner, WhatIsNotKnownIsNotZero) {
+  const Result<PhantomModel> phantom =
+      PhantomModel::FromShape(SmallShape(), {DType::kQ4_K, DType::kQ8_0});
+  ASSERT_TRUE(phantom.ok()) << phantom.status().message();
+  Planner planner(ExampleMachine(), SmallOptions());
+  PlanReport report;
+  report.machine = ExampleMachine();
+  report.has_prefill_compute = false;
+  const Result<PlanTypes> plan = planner.Plan("all", phantom->path(), {std::uint64_t{1} << 40});
+  ASSERT_TRUE(plan.ok()) << plan.status().message();
+  ASSERT_TRUE(plan->rows[0].plan.slots.holds_all);
+  report.types = {*plan};
+  const nlohmann::json row = ToJson(report)["types"][0]["budgets"][0];
+  EXPECT_TRUE(row["prefill_tokens_per_second"].is_null()) << row;
+  EXPECT_TRUE(row["prefill_seconds"].is_null()) << row;
+  EXPECT_GT(row["decode_tokens_per_second"]["expected"], 0) << row;
+  EXPECT_NE(ToMarkdown(report).find(") | - | "), std::string::npos) << ToMarkdown(report);
+}
+
+TEST(PlanChart, NamesInAnyBytesStayXml) {
+  PlanReport report;
+  report.model = "a\xff<b>\x01\xef\xbf\xbf&\xc3\xa9.gguf";
+  const std::string svg = ToSvg(report, {});
+  EXPECT_NE(svg.find(">a\xef\xbf\xbd&lt;b&gt;\xef\xbf\xbd&amp;\xc3\xa9.gguf<"), std::string::npos)
+      << svg;
 }
 
 TEST(Planner, AdviceSaysWhatItBrings) {
