@@ -218,6 +218,80 @@ TEST(CommandLine, RunSeparatesAnswerAndRest) {
   ExpectError(Larder(words + "--logit-bias 288=1"), 2, "ids 0 to 287");
 }
 
+// A machine that needs no measuring, with `more` members.
+std::string MachineFile(const std::string& more = "") {
+  const std::string path = TemporaryPath("machine.json");
+  std::ofstream(path) << R"({"disk_bytes_per_second": 1e9, "memory_bytes_per_second": 1e10)" << more
+                      << "}";
+  return path;
+}
+
+TEST(CommandLine, PlansKeepWhatTheirTestsNeed) {
+  const std::string path = MachineFile();
+  const auto context = [&path](const std::string& words) {
+    const Outcome outcome = Larder(
+        "plan --shape qwen3.5-35b-a3b --types Q4_K --memory 8G --json "
+        "--machine '" +
+        path + "' " + words);
+    EXPECT_EQ(outcome.exit_status, 0) << outcome.err;
+    return nlohmann::json::parse(outcome.out);
+  };
+  const nlohmann::json usual = context("");
+  EXPECT_EQ(usual["context_tokens"], 4096);
+  const nlohmann::json deep = context("-d 100000 -p 2000");
+  EXPECT_EQ(deep["context_tokens"], 102000);
+  EXPECT_GT(deep["types"][0]["smallest_budget_bytes"], usual["types"][0]["smallest_budget_bytes"]);
+  const nlohmann::json end = context("-d 262143");
+  EXPECT_EQ(end["context_tokens"], 262144);
+  EXPECT_EQ(end["prompt_tokens"], 1);
+  const nlohmann::json given = context("--ctx 256");
+  EXPECT_EQ(given["context_tokens"], 256);
+  EXPECT_EQ(given["prompt_tokens"], 256);
+  const std::string plan = "plan --shape qwen3.5-35b-a3b --machine '" + path + "' ";
+  ExpectError(Larder(plan + "-d 99999999999"), 2,
+              "-d 99999999999 leaves no place in the 262144 positions this model was made for");
+  ExpectError(Larder(plan + "-d 262000 -p 512"), 2,
+              "-p 512 after -d 262000 is more than the 262144");
+  ExpectError(Larder(plan + "-p 9223372036854775807"), 2, "is more than the 262144");
+  ExpectError(Larder(plan + "--ctx 300000"), 2, "--ctx 300000 is more than the 262144");
+  ExpectError(Larder(plan + "--ctx 4096 -d 4096"), 2, "-d 4096 leaves no place in --ctx 4096");
+  ExpectError(Larder(plan + "--ctx 1024 -d 1000 -p 512"), 2, "is more than --ctx 1024");
+  std::remove(path.c_str());
+}
+
+TEST(CommandLine, PlansNeedRoomForWhatIsNotThere) {
+  const std::string path = MachineFile(R"(, "disk_free_bytes": 1, "memory_bytes": 4e9)");
+  const Outcome outcome =
+      Larder("plan -m '" + kModel + "' --types Q8_0 --json --machine '" + path + "'");
+  ASSERT_EQ(outcome.exit_status, 0) << outcome.err;
+  const nlohmann::json json = nlohmann::json::parse(outcome.out);
+  ASSERT_EQ(json["types"].size(), 2u);
+  EXPECT_EQ(json["types"][0]["fits_disk"], true);
+  EXPECT_EQ(json["types"][1]["fits_disk"], false);
+  std::remove(path.c_str());
+}
+
+TEST(CommandLine, PlansEndLikeOtherCommands) {
+  const std::string good = MachineFile();
+  const std::string plan = "plan --shape qwen3.5-35b-a3b --machine '" + good + "' ";
+  ExpectError(Larder("plan"), 2, "one of -m FILE");
+  ExpectError(Larder(plan + "--memory lots"), 2, "'lots' is not a size");
+  ExpectError(Larder(plan + "--memory ,"), 2, "names no size");
+  ExpectError(Larder(plan), 2, "give --memory SIZE");
+  ExpectError(Larder(plan + "--types Q9"), 2, "Q9");
+  ExpectError(Larder(plan + "--workload none"), 2, "none");
+  ExpectError(Larder(plan + "--lookahead never"), 2, "never");
+  ExpectError(Larder(plan + "--quick"), 2, "--machine measures nothing");
+  ExpectError(Larder("plan -m /nowhere.gguf --machine '" + good + "'"), 1, "/nowhere.gguf");
+  ExpectError(Larder("plan --config /nowhere.json"), 1, "/nowhere.json");
+  ExpectError(Larder("plan --shape qwen3.5-35b-a3b --machine /nowhere.json"), 1, "/nowhere.json");
+  ExpectError(Larder(plan + "--memory 8G --types Q4_K --svg /nowhere/rates.svg"), 1,
+              "/nowhere/rates.svg");
+  // What is wrong with the words is known before the machine is measured.
+  ExpectError(Larder("plan --shape qwen3.5-35b-a3b --memory lots"), 2, "'lots' is not a size");
+  std::remove(good.c_str());
+}
+
 TEST(CommandLine, FewerExpertsAreSaidEveryTime) {
   const std::string words = "run -m '" + kModel + "' --raw -n 2 -p hello ";
   EXPECT_THAT(Larder(words + "--experts 1").err, HasSubstr("not the model's own"));

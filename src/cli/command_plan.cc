@@ -25,6 +25,8 @@
 #include "cli/text_file.h"
 #include "cli/timing.h"
 #include "cli/token_list.h"
+#include "engine/forecast.h"
+#include "models/model.h"
 
 namespace larder {
 
@@ -46,6 +48,7 @@ struct PlanFlags {
   double recall = 0.75;
   std::int64_t context_tokens = 0;
   std::int64_t n_prompt = 512;
+  bool has_prompt = false;  // -p was given
   std::int64_t depth = 0;
   int n_used = 0;
   int n_threads = 0;
@@ -60,6 +63,7 @@ struct Source {
   std::string name;
   std::optional<GgufModel> file;
   SynthShape shape;
+  std::int64_t context_length = 0;  // trained
 };
 
 Result<std::vector<DType>> ExpertTypes(const PlanFlags& flags) {
@@ -90,8 +94,36 @@ Result<Source> FindSource(const PlanFlags& flags) {
   } else {
     LARDER_ASSIGN_OR_RETURN(source.file, OpenGguf(flags.model));
     source.name = flags.model;
+    LARDER_ASSIGN_OR_RETURN(const std::unique_ptr<Model> model,
+                            MakeModel(*source.file, {.n_used = flags.n_used}));
+    source.context_length = model->shape().context_length;
+    return source;
   }
+  source.context_length = source.shape.context_length;
   return source;
+}
+
+// Makes room for the tests as bench does; what is left of the context cuts a prompt that nobody
+// asked for.
+Status SettleContext(std::int64_t trained, PlanFlags* flags) {
+  LARDER_ASSIGN_OR_RETURN(const std::int64_t usual, ChooseContext(flags->context_tokens, trained));
+  const bool is_given = flags->context_tokens > 0;
+  const std::int64_t most = is_given ? usual : trained;
+  const std::string limit = is_given
+                                ? fmt::format("--ctx {}", most)
+                                : fmt::format("the {} positions this model was made for", most);
+  if (flags->depth >= most) {
+    return InvalidArgument("-d {} leaves no place in {}", flags->depth, limit);
+  }
+  const std::int64_t room = most - flags->depth;
+  if (!flags->has_prompt) flags->n_prompt = std::min(flags->n_prompt, room);
+  if (flags->n_prompt > room) {
+    return InvalidArgument("-p {} after -d {} is more than {}", flags->n_prompt, flags->depth,
+                           limit);
+  }
+  const std::int64_t needed = flags->depth + std::max<std::int64_t>(flags->n_prompt, 1);
+  flags->context_tokens = std::max(usual, needed);
+  return Status::Ok();
 }
 
 Result<PhantomModel> MakePhantom(const Source& source, DType experts) {
@@ -166,17 +198,22 @@ Result<Machine> FindMachine(const PlanFlags& flags, const std::vector<DType>& ty
   return machine;
 }
 
-// The budgets asked for; by default what this machine has, half of it and twice.
-Result<std::vector<std::uint64_t>> FindBudgets(const PlanFlags& flags,
-                                               const MachineFigures& machine) {
+Result<std::vector<std::uint64_t>> ParseBudgets(const std::string& memory) {
   std::vector<std::uint64_t> budgets;
-  for (const std::string& word : SplitList(flags.memory)) {
+  for (const std::string& word : SplitList(memory)) {
     Result<std::uint64_t> budget = ParseSize(word);
     if (!budget.ok()) return budget.status().WithContext("--memory");
     budgets.push_back(*budget);
   }
+  if (budgets.empty() && !memory.empty()) return InvalidArgument("--memory names no size");
+  return budgets;
+}
+
+// The budgets asked for; by default what this machine has, half of it and twice.
+Result<std::vector<std::uint64_t>> FindBudgets(std::vector<std::uint64_t> budgets,
+                                               const PlanFlags& flags,
+                                               const MachineFigures& machine) {
   if (budgets.empty()) {
-    if (!flags.memory.empty()) return InvalidArgument("--memory names no size");
     std::uint64_t have = machine.memory_bytes - machine.memory_bytes / 8;
     if (flags.machine.empty()) have = std::min(have, AvailableMemoryBytes());
     if (have == 0) {
@@ -266,7 +303,10 @@ Status PlanAll(const PlanFlags& flags, const Source& source, const std::vector<D
     report->types.push_back(std::move(types));
     return Status::Ok();
   };
-  if (source.file) LARDER_RETURN_IF_ERROR(plan("as in the file", flags.model));
+  if (source.file) {
+    LARDER_RETURN_IF_ERROR(plan("as in the file", flags.model));
+    report->types.back().fits_disk = true;  // it is there
+  }
   for (const DType dtype : experts) {
     LARDER_ASSIGN_OR_RETURN(const PhantomModel phantom, MakePhantom(source, dtype));
     LARDER_RETURN_IF_ERROR(plan(TypesName(dtype), phantom.path()));
@@ -281,14 +321,16 @@ Status PlanAll(const PlanFlags& flags, const Source& source, const std::vector<D
   return WriteTextFile(flags.svg, ToSvg(*report, curves));
 }
 
-Status Plan(const PlanFlags& flags) {
+Status Plan(PlanFlags flags) {
+  LARDER_ASSIGN_OR_RETURN(std::vector<std::uint64_t> budgets, ParseBudgets(flags.memory));
   LARDER_ASSIGN_OR_RETURN(const Source source, FindSource(flags));
+  LARDER_RETURN_IF_ERROR(SettleContext(source.context_length, &flags));
   LARDER_ASSIGN_OR_RETURN(const std::vector<DType> experts, ExpertTypes(flags));
   LARDER_ASSIGN_OR_RETURN(const EngineOptions engine, PlannedEngine(flags));
   PlannerOptions options;
   LARDER_ASSIGN_OR_RETURN(options.routing, RoutingGenerator::FromName(flags.workload));
   LARDER_ASSIGN_OR_RETURN(const Machine machine, FindMachine(flags, ProductTypes(source, experts)));
-  LARDER_ASSIGN_OR_RETURN(std::vector<std::uint64_t> budgets, FindBudgets(flags, machine.figures));
+  LARDER_ASSIGN_OR_RETURN(budgets, FindBudgets(std::move(budgets), flags, machine.figures));
   PlanReport report;
   report.main_budget_bytes = budgets[0];
   std::sort(budgets.begin(), budgets.end());
@@ -298,7 +340,7 @@ Status Plan(const PlanFlags& flags) {
   options.lookahead = engine.lookahead != LookaheadMode::kOff;
   options.prompt_tokens = flags.n_prompt;
   options.depth = flags.depth;
-  options.disk_free_bytes = source.file ? 0 : machine.figures.disk_free_bytes;
+  options.disk_free_bytes = machine.figures.disk_free_bytes;
   report.model = source.name;
   report.routing =
       fmt::format("workload {}, {}", flags.workload,
@@ -308,7 +350,7 @@ Status Plan(const PlanFlags& flags) {
   report.machine_source = machine.source;
   report.has_prefill_compute =
       machine.figures.multiply_adds_per_second > 0 || !machine.figures.products.empty();
-  report.context_tokens = flags.context_tokens > 0 ? flags.context_tokens : 4096;
+  report.context_tokens = flags.context_tokens;
   report.prompt_tokens = flags.n_prompt;
   report.depth = flags.depth;
   if (flags.n_used > 0) {
@@ -331,9 +373,6 @@ Status CheckFlags(const PlanFlags& flags) {
   }
   if (!flags.machine.empty() && (flags.quick || flags.fresh || !flags.disk.empty())) {
     return InvalidArgument("--machine measures nothing: --quick, --fresh and --disk go without it");
-  }
-  if (flags.depth > 0 && flags.context_tokens > 0 && flags.depth >= flags.context_tokens) {
-    return InvalidArgument("-d {} leaves no place in --ctx {}", flags.depth, flags.context_tokens);
   }
   return Status::Ok();
 }
@@ -364,13 +403,14 @@ void AddPlanFlags(CLI::App* app, PlanFlags* flags) {
   app->add_option("--experts", flags->n_used, "experts per token")
       ->type_name("K")
       ->check(WholeNumber(1));
-  app->add_option("-p,--n-prompt", flags->n_prompt, "prompt tokens, 512 by default")
+  app->add_option("-p,--n-prompt", flags->n_prompt, "prompt tokens, 512 by default, 0: no prompt")
       ->type_name("N")
       ->check(WholeNumber(0));
   app->add_option("-d,--depth", flags->depth, "tokens before the answer")
       ->type_name("N")
       ->check(WholeNumber(0));
-  app->add_option("--ctx", flags->context_tokens, "positions to keep")
+  app->add_option("--ctx", flags->context_tokens,
+                  "positions to keep; default: what -p and -d need, at least as `run`")
       ->type_name("N")
       ->check(WholeNumber(1));
   app->add_option("--threads", flags->n_threads, "default: one per fast core")
@@ -393,8 +433,9 @@ int PlanMain(const Arguments& arguments) {
   PlanFlags flags;
   AddPlanFlags(&line.app(), &flags);
   if (const auto exit_status = line.Parse(arguments)) return *exit_status;
+  flags.has_prompt = line.Given("-p");
   Status status = CheckFlags(flags);
-  if (status.ok()) status = Plan(flags);
+  if (status.ok()) status = Plan(std::move(flags));
   return status.ok() ? kExitSuccess : Fail(status);
 }
 

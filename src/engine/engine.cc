@@ -48,15 +48,6 @@ Result<std::unique_ptr<AsyncReader>> MakeReader(const EngineOptions& options) {
   return reader;
 }
 
-Result<std::int64_t> ChooseContext(const EngineOptions& options, const ModelShape& shape) {
-  if (options.context_tokens > shape.context_length) {
-    return InvalidArgument("--ctx {} is more than the {} positions this model was made for",
-                           options.context_tokens, shape.context_length);
-  }
-  if (options.context_tokens > 0) return options.context_tokens;
-  return std::min(shape.context_length, kDefaultContextTokens);
-}
-
 // What the options ask for that changes the answer; empty when nothing does.
 std::string DescribeLoss(const EngineOptions& options, const Metadata& metadata,
                          const ModelShape& shape) {
@@ -123,6 +114,14 @@ std::string DescribeSessions(const EnginePlan& plan) {
 
 }  // namespace
 
+Result<std::int64_t> ChooseContext(std::int64_t asked, std::int64_t trained) {
+  if (asked > trained) {
+    return InvalidArgument("--ctx {} is more than the {} positions this model was made for", asked,
+                           trained);
+  }
+  return asked > 0 ? asked : std::min(trained, kDefaultContextTokens);
+}
+
 std::string EnginePlan::Describe() const {
   const double share = slots.n_records == 0 ? 1.0
                                             : static_cast<double>(slots.n_slots) /
@@ -174,8 +173,9 @@ Result<std::unique_ptr<Engine>> Engine::Load(const EngineOptions& options) {
   const int n_threads = threads.n_threads;
   impl->pool = std::make_unique<ThreadPool>(threads);
   LARDER_ASSIGN_OR_RETURN(impl->reader, MakeReader(options));
-  LARDER_ASSIGN_OR_RETURN(const std::int64_t context_tokens,
-                          ChooseContext(options, impl->model->shape()));
+  LARDER_ASSIGN_OR_RETURN(
+      const std::int64_t context_tokens,
+      ChooseContext(options.context_tokens, impl->model->shape().context_length));
   LARDER_RETURN_IF_ERROR(CheckKvType(options.kv_dtype, impl->model->state_shape()));
   LARDER_ASSIGN_OR_RETURN(impl->plan,
                           PlanMemory(RequestOf(options, *impl->model, context_tokens, n_threads)));
@@ -346,8 +346,9 @@ Result<std::unique_ptr<Forecast>> Forecast::Open(const EngineOptions& options) {
   const ThreadPlan threads = PlanThreads(options.n_threads, options.pin);
   impl->pool = std::make_unique<ThreadPool>(threads);
   LARDER_ASSIGN_OR_RETURN(impl->reader, MakeReader(options));
-  LARDER_ASSIGN_OR_RETURN(const std::int64_t context_tokens,
-                          ChooseContext(options, impl->model->shape()));
+  LARDER_ASSIGN_OR_RETURN(
+      const std::int64_t context_tokens,
+      ChooseContext(options.context_tokens, impl->model->shape().context_length));
   LARDER_RETURN_IF_ERROR(CheckKvType(options.kv_dtype, impl->model->state_shape()));
   impl->request = RequestOf(options, *impl->model, context_tokens, threads.n_threads);
   return std::unique_ptr<Forecast>(new Forecast(std::move(impl)));

@@ -11,6 +11,10 @@
 
 namespace larder {
 
+/// The positions that a session keeps: those asked for, and for 0 as many as the model was trained
+/// for, at most 4096. kInvalidArgument when it was trained for fewer.
+Result<std::int64_t> ChooseContext(std::int64_t asked, std::int64_t trained);
+
 class Forecast {
  public:
   /// Opens the file as Load does and measures the process, unless the options fix process_bytes.
