@@ -102,6 +102,32 @@ TEST(Perplexity, AModelAgainstItselfIsAllZeros) {
   std::remove(saved.c_str());
 }
 
+TEST(Perplexity, ControlTokensOfATextAreReadWhenAsked) {
+  const std::string demo = LARDER_SOURCE_DIR "/models/demo/larder-demo.gguf";
+  const std::string text = TemporaryPath("control.txt");
+  std::ofstream(text) << "<|im_start|>user\nWhat is a slot?<|im_end|>\n";
+  const auto n_tokens = [&](const std::string& words) {
+    const Outcome outcome = Perplexity("-m '" + demo + "' -f '" + text + "' --json" + words);
+    EXPECT_EQ(outcome.exit_status, 0) << outcome.text;
+    return nlohmann::json::parse(outcome.text)["n_tokens"].get<int>();
+  };
+  EXPECT_LT(n_tokens(" --parse-special"), n_tokens(""));
+  std::remove(text.c_str());
+}
+
+TEST(Perplexity, SavingWritesOverNoInput) {
+  const GoldenModel model = LoadGoldenModels().at(0);
+  const std::string ids = TemporaryPath("ids.txt");
+  std::ofstream(ids) << "1,2,3,4";
+  const std::string common = fmt::format("-m '{}' --tokens '@{}' --ctx 4 ", model.path, ids);
+  for (const std::string& output : {ids, model.path, std::string("/nonexistent/base.logits")}) {
+    const Outcome outcome = Perplexity(common + "--save-logits '" + output + "'");
+    EXPECT_EQ(outcome.exit_status, 2) << outcome.text;
+    EXPECT_NE(outcome.text.find(output), std::string::npos) << outcome.text;
+  }
+  EXPECT_EQ(ReadAndRemove(ids), "1,2,3,4");
+}
+
 TEST(Perplexity, WrongUseIsOneSentence) {
   const GoldenModel model = LoadGoldenModels().at(0);
   const std::string saved = TemporaryPath("base.logits");
@@ -112,6 +138,7 @@ TEST(Perplexity, WrongUseIsOneSentence) {
       {"--tokens 1", "at least 2"},
       {"", "needs a text"},
       {"--tokens 1,2 -f x", "one of"},
+      {"--tokens 1,2 --parse-special", "goes with -f"},
       {"-f /nonexistent/text", "/nonexistent/text"},
       {"--tokens 1,99999999", "out of range"},
       {"--tokens 1,2,3 --stride 0", "--stride"},

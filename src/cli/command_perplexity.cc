@@ -9,10 +9,12 @@
 #include "cli/engine_flags.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
+#include "cli/output_file.h"
 #include "cli/progress.h"
 #include "cli/saved_logits.h"
 #include "cli/token_list.h"
 #include "engine/session.h"
+#include "format/gguf_writer.h"
 
 namespace larder {
 
@@ -27,6 +29,7 @@ struct PerplexityFlags {
   std::int64_t stride = 0;
   std::string save_path;
   std::string base_path;
+  bool parse_special = false;
   bool step = false;
   bool json = false;
 };
@@ -105,7 +108,8 @@ Result<std::vector<std::int32_t>> TextTokens(const PerplexityFlags& flags, const
   } else {
     LARDER_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(flags.text_path));
     LARDER_ASSIGN_OR_RETURN(const Tokenizer* tokenizer, engine.tokenizer());
-    LARDER_ASSIGN_OR_RETURN(tokens, tokenizer->Encode(text, {.add_special = true}));
+    const EncodeOptions options = {.add_special = true, .parse_special = flags.parse_special};
+    LARDER_ASSIGN_OR_RETURN(tokens, tokenizer->Encode(text, options));
   }
   if (tokens.size() < 2) {
     return InvalidArgument("the text has {} tokens; perplexity needs at least 2", tokens.size());
@@ -145,7 +149,18 @@ Status Print(const PerplexityFlags& flags, const Divergence& divergence, const S
                                  text.window, text.stride, flags.step ? ", token by token" : ""));
 }
 
+// Known before a model is loaded and a text is read for hours.
+Status CheckSavePath(const PerplexityFlags& flags) {
+  if (flags.save_path.empty()) return Status::Ok();
+  std::vector<std::string> inputs = {flags.text_path};
+  if (flags.tokens.rfind('@', 0) == 0) inputs.push_back(flags.tokens.substr(1));
+  LARDER_RETURN_IF_ERROR(CheckOutputPath(flags.save_path));
+  LARDER_RETURN_IF_ERROR(CheckOutputFile(flags.save_path, inputs));
+  return CheckOutputFile(flags.save_path + ".tmp", inputs);
+}
+
 Status MeasureText(const PerplexityFlags& flags) {
+  LARDER_RETURN_IF_ERROR(CheckSavePath(flags));
   LARDER_ASSIGN_OR_RETURN(EngineOptions options, MakeEngineOptions(flags.engine));
   if (options.context_tokens == 0) options.context_tokens = kDefaultWindow;
   const std::int64_t window = options.context_tokens;
@@ -207,11 +222,16 @@ int PerplexityMain(const Arguments& arguments) {
   line.app()
       .add_option("--kl-from", flags.base_path, "compare with logits saved before")
       ->type_name("FILE");
+  line.app().add_flag("--parse-special", flags.parse_special,
+                      "read control tokens such as <|im_end|> in the text as those tokens");
   line.app().add_flag("--step", flags.step, "token by token, as answers are made");
   line.app().add_flag("--json", flags.json, "print one JSON object");
   if (const auto exit_status = line.Parse(arguments)) return *exit_status;
   if (flags.text_path.empty() == flags.tokens.empty()) {
     return Fail(InvalidArgument("perplexity needs a text: one of -f TEXT and --tokens IDS"));
+  }
+  if (flags.parse_special && flags.text_path.empty()) {
+    return Fail(InvalidArgument("--parse-special reads a text: it goes with -f TEXT"));
   }
   if (!flags.save_path.empty() && !flags.base_path.empty()) {
     return Fail(InvalidArgument("--save-logits and --kl-from exclude each other"));

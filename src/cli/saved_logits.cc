@@ -6,6 +6,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "format/gguf_writer.h"
+
 namespace larder {
 
 namespace {
@@ -27,7 +29,8 @@ std::uint64_t HashTokens(std::span<const std::int32_t> tokens) {
 
 Result<std::unique_ptr<LogitsWriter>> LogitsWriter::Create(const std::string& path,
                                                            const ScoredText& text) {
-  File file(std::fopen(path.c_str(), "wb"), &std::fclose);
+  LARDER_RETURN_IF_ERROR(CheckOutputPath(path));
+  File file(std::fopen((path + ".tmp").c_str(), "wb"), &std::fclose);
   if (file == nullptr) return IoError("cannot write {}: {}", path, std::strerror(errno));
   char header[kHeaderBytes];
   std::memcpy(header, kMagic, 8);
@@ -44,6 +47,12 @@ Result<std::unique_ptr<LogitsWriter>> LogitsWriter::Create(const std::string& pa
   return writer;
 }
 
+LogitsWriter::~LogitsWriter() {
+  if (file_ == nullptr) return;
+  file_.reset();
+  std::remove((path_ + ".tmp").c_str());
+}
+
 Status LogitsWriter::Write(std::span<const float> row) {
   if (std::fwrite(row.data(), sizeof(float), row.size(), file_.get()) == row.size()) {
     return Status::Ok();
@@ -54,10 +63,13 @@ Status LogitsWriter::Write(std::span<const float> row) {
 Status LogitsWriter::Finish() {
   std::FILE* file = file_.release();
   const bool lost = std::ferror(file) != 0;
-  if (std::fclose(file) != 0 || lost) {
-    return IoError("cannot write {}: {}", path_, std::strerror(errno));
+  const bool is_closed = std::fclose(file) == 0;
+  if (is_closed && !lost && std::rename((path_ + ".tmp").c_str(), path_.c_str()) == 0) {
+    return Status::Ok();
   }
-  return Status::Ok();
+  const Status failed = IoError("cannot write {}: {}", path_, std::strerror(errno));
+  std::remove((path_ + ".tmp").c_str());
+  return failed;
 }
 
 Result<std::unique_ptr<LogitsReader>> LogitsReader::Open(const std::string& path) {

@@ -26,13 +26,18 @@ struct ScoredText {
 
 std::uint64_t HashTokens(std::span<const std::int32_t> tokens);
 
+/// Writes to PATH.tmp and renames on Finish; an unfinished file is removed.
 class LogitsWriter {
  public:
-  /// Writes the header. An existing file is replaced.
+  /// Writes the header.
   static Result<std::unique_ptr<LogitsWriter>> Create(const std::string& path,
                                                       const ScoredText& text);
+  ~LogitsWriter();
+  LogitsWriter(const LogitsWriter&) = delete;
+  LogitsWriter& operator=(const LogitsWriter&) = delete;
+
   Status Write(std::span<const float> row);
-  /// kIoError when anything was lost. Without it the file is not to be used.
+  /// kIoError when anything was lost: an older file stays then.
   Status Finish();
 
  private:
