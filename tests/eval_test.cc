@@ -136,6 +136,44 @@ TEST(Eval, ConversationsToolsAndStops) {
   std::remove(tasks.c_str());
 }
 
+TEST(Eval, WhatDoesNotFitCountsAsWrongAndTheRestGoesOn) {
+  const std::string tasks = TemporaryPath("long.jsonl");
+  const std::string output = TemporaryPath("long.json");
+  std::ofstream(tasks) << R"({"type": "exact", "group": "a|b", "prompt": "two and two", )"
+                       << R"("answer": "x", "max_tokens": 2})"
+                       << "\n"
+                       << R"({"type": "exact", "prompt": ")" << std::string(400, 'x')
+                       << R"( and more", "answer": "", "max_tokens": 1})"
+                       << "\n";
+  const Outcome outcome = Eval("'" + tasks + "' --ctx 16 -o '" + output + "'");
+  EXPECT_EQ(outcome.exit_status, 0) << outcome.error;
+  EXPECT_NE(outcome.error.find("1 of 2 tasks do not fit"), std::string::npos) << outcome.error;
+  EXPECT_NE(outcome.error.find("task 2 of exact"), std::string::npos) << outcome.error;
+  EXPECT_NE(outcome.out.find("1 of 2 count as wrong"), std::string::npos) << outcome.out;
+  const nlohmann::json json = nlohmann::json::parse(ReadAndRemove(output));
+  EXPECT_EQ(json["n_too_long"], 1);
+  EXPECT_EQ(json["answers"][1]["checks"]["right"], false);
+  EXPECT_NE(json["answers"][1]["error"].get<std::string>().find("16"), std::string::npos);
+  EXPECT_EQ(json["files"], nlohmann::json({tasks}));
+  EXPECT_EQ(json["temperature"], 0);
+  EXPECT_EQ(json["think"], "off");
+  std::remove(tasks.c_str());
+}
+
+TEST(Eval, ATaskFileIsNotWrittenOver) {
+  const std::string tasks = TemporaryPath("kept.jsonl");
+  const std::string line = "{\"type\": \"exact\", \"prompt\": \"a\", \"answer\": \"b\"}\n";
+  std::ofstream(tasks) << line;
+  for (const auto& [output, exit_status] :
+       {std::pair<std::string, int>{tasks, 2}, {"/nonexistent/out.json", 2}, {kDemo, 2}}) {
+    const Outcome outcome = Eval("'" + tasks + "' -o '" + output + "'");
+    EXPECT_EQ(outcome.exit_status, exit_status) << outcome.error;
+    EXPECT_NE(outcome.error.find(output), std::string::npos) << outcome.error;
+    EXPECT_EQ(outcome.error.find("budget"), std::string::npos) << "said before the model is loaded";
+  }
+  EXPECT_EQ(ReadAndRemove(tasks), line);
+}
+
 TEST(Eval, WrongUseIsOneSentence) {
   const std::string broken = TemporaryPath("broken.jsonl");
   std::ofstream(broken) << "{\"type\": \"exact\"}\n";

@@ -15,6 +15,7 @@
 #include "cli/eval_task.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
+#include "cli/output_file.h"
 #include "cli/program_version.h"
 #include "cli/progress.h"
 #include "cli/sampling_flags.h"
@@ -61,14 +62,7 @@ Result<std::vector<std::string>> ShippedSuites() {
 
 Result<std::vector<EvalTask>> ReadTasks(const EvalFlags& flags) {
   std::vector<EvalTask> tasks;
-  std::vector<std::string> files = flags.files;
-  if (files.empty()) {
-    if (!flags.engine.model.empty()) {
-      return InvalidArgument("eval needs task files: larder eval -m FILE TASKS.jsonl");
-    }
-    LARDER_ASSIGN_OR_RETURN(files, ShippedSuites());
-  }
-  for (const std::string& path : files) {
+  for (const std::string& path : flags.files) {
     LARDER_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path));
     Result<std::vector<EvalTask>> read = ParseEvalTasks(text);
     if (!read.ok()) return read.status().WithContext(path);
@@ -80,13 +74,26 @@ Result<std::vector<EvalTask>> ReadTasks(const EvalFlags& flags) {
   return tasks;
 }
 
+// Greedy unless asked otherwise: one right answer, one seed.
+double Temperature(const EvalFlags& flags) { return flags.sampling.temperature.value_or(0); }
+
+std::ptrdiff_t CountTooLong(const std::vector<EvalAnswer>& answers) {
+  return std::count_if(answers.begin(), answers.end(),
+                       [](const EvalAnswer& answer) { return !answer.error.empty(); });
+}
+
 nlohmann::json Report(const EvalFlags& flags, const Engine& engine,
                       const std::vector<EvalAnswer>& answers, double seconds) {
   nlohmann::json json = {{"larder", {{"version", ProgramVersion()}, {"commit", ProgramCommit()}}},
                          {"model", flags.engine.model.empty() ? "demo" : flags.engine.model},
+                         {"files", flags.files},
+                         {"limit", flags.limit},
                          {"plan", engine.plan().Describe()},
+                         {"think", DescribeThink(flags.think_mode)},
+                         {"temperature", Temperature(flags)},
                          {"seed", flags.sampling.seed},
                          {"n_samples", flags.n_samples},
+                         {"n_too_long", CountTooLong(answers)},
                          {"seconds", seconds},
                          {"results", ToJson(CountChecks(answers))},
                          {"answers", nlohmann::json::array()}};
@@ -99,6 +106,48 @@ bool NeedsFormat(const EvalTask& task) {
   return !task.messages.empty() || task.kind == EvalTask::Kind::kToolCall;
 }
 
+// For each task the positions it takes where the context has fewer, else 0. All are looked at
+// before the first is answered: what is wrong with the last is not found after hours.
+Result<std::vector<std::int64_t>> FindTooLong(const std::vector<EvalTask>& tasks,
+                                              const EvalRunner& runner, std::int64_t capacity) {
+  std::vector<std::int64_t> too_long;
+  std::vector<std::string> names;
+  std::int64_t most = 0;
+  for (const EvalTask& task : tasks) {
+    LARDER_ASSIGN_OR_RETURN(const std::int64_t n_positions, runner.CountPositions(task));
+    const bool is_answered = task.kind != EvalTask::Kind::kChoice;
+    most = std::max(most, n_positions + (is_answered ? task.max_tokens : 0));
+    too_long.push_back(n_positions > capacity ? n_positions : 0);
+    if (n_positions > capacity) names.push_back(fmt::format("{} of {}", task.id, task.group));
+  }
+  if (names.empty()) return too_long;
+  constexpr std::size_t kMostNamed = 10;
+  const std::size_t n = names.size();
+  if (n > kMostNamed) names.resize(kMostNamed);
+  const std::string which =
+      fmt::format("task {}{}", fmt::join(names, ", task "), n > kMostNamed ? " ..." : "");
+  if (n == tasks.size()) {
+    return InvalidArgument("no task fits the context of {} positions ({}); give --ctx {}", capacity,
+                           which, most);
+  }
+  PrintTo(stderr,
+          "larder: {} of {} tasks do not fit the context of {} positions and count as wrong ({}); "
+          "--ctx {} has room for all\n",
+          n, tasks.size(), capacity, which, most);
+  return too_long;
+}
+
+EvalAnswer Unanswered(const EvalTask& task, std::uint64_t seed, std::int64_t n_positions,
+                      std::int64_t capacity) {
+  EvalAnswer answer;
+  answer.group = task.group;
+  answer.id = task.id;
+  answer.seed = seed;
+  answer.checks = JudgeNothing(task);
+  answer.error = fmt::format("{} positions do not fit the context of {}", n_positions, capacity);
+  return answer;
+}
+
 Result<std::vector<EvalAnswer>> AnswerAll(const EvalFlags& flags,
                                           const std::vector<EvalTask>& tasks, Engine* engine) {
   LARDER_ASSIGN_OR_RETURN(const Tokenizer* tokenizer, engine->tokenizer());
@@ -109,8 +158,7 @@ Result<std::vector<EvalAnswer>> AnswerAll(const EvalFlags& flags,
                             MakePromptWriter(engine->metadata(), tokenizer, flags.chat_template));
   }
   SamplingFlags sampling = flags.sampling;
-  // Greedy unless asked otherwise: one right answer, one seed.
-  if (!sampling.temperature) sampling.temperature = 0;
+  sampling.temperature = Temperature(flags);
   EvalOptions options;
   options.think = flags.think_mode;
   LARDER_ASSIGN_OR_RETURN(options.sampler,
@@ -118,8 +166,10 @@ Result<std::vector<EvalAnswer>> AnswerAll(const EvalFlags& flags,
   InterruptScope interrupt;
   options.interrupted = [&interrupt] { return interrupt.requested(); };
   LARDER_ASSIGN_OR_RETURN(const std::unique_ptr<Session> session, engine->NewSession());
-  interrupt.Watch(session.get());
   EvalRunner runner(session.get(), tokenizer, &writer, std::move(options));
+  LARDER_ASSIGN_OR_RETURN(const std::vector<std::int64_t> too_long,
+                          FindTooLong(tasks, runner, session->capacity()));
+  interrupt.Watch(session.get());
   ProgressLine progress("answering tasks", ProgressLine::Unit::kTokens);
   std::vector<EvalAnswer> answers;
   Status status;
@@ -128,7 +178,13 @@ Result<std::vector<EvalAnswer>> AnswerAll(const EvalFlags& flags,
     const EvalTask& task = tasks[i % tasks.size()];
     // Choices are weighed, not sampled: a second time is the first again.
     if (i >= tasks.size() && task.kind == EvalTask::Kind::kChoice) continue;
-    Result<EvalAnswer> answer = runner.Answer(task, flags.sampling.seed + i / tasks.size());
+    const std::uint64_t seed = flags.sampling.seed + i / tasks.size();
+    const std::int64_t n_positions = too_long[i % tasks.size()];
+    if (n_positions > 0) {
+      answers.push_back(Unanswered(task, seed, n_positions, session->capacity()));
+      continue;
+    }
+    Result<EvalAnswer> answer = runner.Answer(task, seed);
     status = answer.status();
     if (answer.ok()) answers.push_back(std::move(*answer));
     progress.Update(i + 1, n_answers);
@@ -136,6 +192,17 @@ Result<std::vector<EvalAnswer>> AnswerAll(const EvalFlags& flags,
   interrupt.Watch(nullptr);
   LARDER_RETURN_IF_ERROR(status);
   return answers;
+}
+
+// The table; below it what the shares do not show.
+std::string Table(const std::vector<EvalAnswer>& answers) {
+  std::string text = ToMarkdown(CountChecks(answers));
+  const std::ptrdiff_t n = CountTooLong(answers);
+  if (n > 0) {
+    text += fmt::format("\n{} of {} count as wrong because they did not fit the context\n", n,
+                        answers.size());
+  }
+  return text;
 }
 
 Status Eval(const EvalFlags& flags) {
@@ -148,12 +215,12 @@ Status Eval(const EvalFlags& flags) {
   const std::int64_t start_us = NowUs();
   LARDER_ASSIGN_OR_RETURN(const std::vector<EvalAnswer> answers,
                           AnswerAll(flags, tasks, engine.get()));
-  const nlohmann::json report = Report(flags, *engine, answers, SecondsSince(start_us));
-  if (!flags.output.empty()) {
-    LARDER_RETURN_IF_ERROR(WriteTextFile(flags.output, DumpJson(report, 1) + "\n"));
-  }
-  if (flags.json) return WriteStdout(DumpJson(report, 1) + "\n");
-  return WriteStdout(ToMarkdown(CountChecks(answers)));
+  const std::string json =
+      DumpJson(Report(flags, *engine, answers, SecondsSince(start_us)), 1) + "\n";
+  // Whichever of the two cannot be written, the other is.
+  const Status printed = WriteStdout(flags.json ? json : Table(answers));
+  if (!flags.output.empty()) LARDER_RETURN_IF_ERROR(WriteTextFile(flags.output, json));
+  return printed;
 }
 
 Status CheckFlags(EvalFlags* flags) {
@@ -162,7 +229,15 @@ Status CheckFlags(EvalFlags* flags) {
   if (flags->n_samples > 1 && flags->sampling.temperature.value_or(0) == 0) {
     return InvalidArgument("--samples needs --temp above 0: greedy answers are all the same");
   }
-  return Status::Ok();
+  if (flags->files.empty()) {
+    if (!flags->engine.model.empty()) {
+      return InvalidArgument("eval needs task files: larder eval -m FILE TASKS.jsonl");
+    }
+    LARDER_ASSIGN_OR_RETURN(flags->files, ShippedSuites());
+  }
+  std::vector<std::string> inputs = flags->files;
+  inputs.push_back(flags->chat_template);
+  return CheckOutputFile(flags->output, inputs);
 }
 
 }  // namespace

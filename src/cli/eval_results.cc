@@ -8,6 +8,20 @@
 
 namespace larder {
 
+namespace {
+
+// As a cell of a Markdown table.
+std::string Cell(const std::string& text) {
+  std::string cell;
+  for (const char c : text) {
+    if (c == '|') cell += '\\';
+    cell += c == '\n' || c == '\r' ? ' ' : c;
+  }
+  return cell;
+}
+
+}  // namespace
+
 Interval WilsonInterval(std::int64_t n_passed, std::int64_t n) {
   if (n == 0) return {};
   constexpr double kZ = 1.959963984540054;
@@ -43,8 +57,8 @@ std::string ToMarkdown(const std::vector<EvalCount>& counts) {
       "|---|---|---|---|---|---|\n";
   for (const EvalCount& count : counts) {
     const Interval interval = WilsonInterval(count.n_passed, count.n);
-    text += fmt::format("| {} | {} | {} | {} | {:.1f} % | {:.1f} to {:.1f} % |\n", count.group,
-                        count.check, count.n_passed, count.n,
+    text += fmt::format("| {} | {} | {} | {} | {:.1f} % | {:.1f} to {:.1f} % |\n",
+                        Cell(count.group), Cell(count.check), count.n_passed, count.n,
                         100 * static_cast<double>(count.n_passed) / static_cast<double>(count.n),
                         100 * interval.low, 100 * interval.high);
   }
@@ -71,7 +85,9 @@ nlohmann::json ToJson(const EvalAnswer& answer) {
                          {"id", answer.id},
                          {"seed", answer.seed},
                          {"checks", nlohmann::json::object()}};
-  if (answer.logprobs.empty()) {
+  if (!answer.error.empty()) {
+    json["error"] = answer.error;
+  } else if (answer.logprobs.empty()) {
     json["answer"] = answer.text;
   } else {
     json["logprobs"] = answer.logprobs;

@@ -29,6 +29,7 @@ struct EvalAnswer {
   std::string text;
   std::vector<double> logprobs;  // of choices
   std::vector<EvalCheck> checks;
+  std::string error = {};  // why the task was not put to the model; empty: it was
 };
 
 struct EvalCount {

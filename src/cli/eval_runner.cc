@@ -124,6 +124,24 @@ Result<EvalRunner::Prompt> EvalRunner::MakePrompt(const EvalTask& task) const {
   return prompt;
 }
 
+Result<std::vector<std::int32_t>> EvalRunner::EncodeWith(const EvalTask& task, const Prompt& prompt,
+                                                         const std::string& choice) const {
+  if (!task.messages.empty()) return writer_.Encode(prompt.text + choice);
+  return tokenizer_.Encode(prompt.text + choice, {.add_special = true, .parse_special = true});
+}
+
+Result<std::int64_t> EvalRunner::CountPositions(const EvalTask& task) const {
+  const Result<Prompt> prompt = MakePrompt(task);
+  if (!prompt.ok()) return prompt.status().WithContext(fmt::format("task {}", task.id));
+  std::size_t n_positions = task.choices.empty() ? prompt->tokens.size() : 0;
+  for (const std::string& choice : task.choices) {
+    LARDER_ASSIGN_OR_RETURN(const std::vector<std::int32_t> whole,
+                            EncodeWith(task, *prompt, choice));
+    n_positions = std::max(n_positions, whole.size() - 1);
+  }
+  return static_cast<std::int64_t>(n_positions);
+}
+
 // The log probability of whole[n_prompt:] behind whole[:n_prompt], which is computed once for all
 // choices that share it.
 Result<double> EvalRunner::ScoreChoice(std::span<const std::int32_t> whole, std::size_t n_prompt) {
@@ -157,14 +175,8 @@ Result<double> EvalRunner::ScoreChoice(std::span<const std::int32_t> whole, std:
 Status EvalRunner::ScoreChoices(const EvalTask& task, const Prompt& prompt, EvalAnswer* answer) {
   at_checkpoint_.clear();
   for (const std::string& choice : task.choices) {
-    std::vector<std::int32_t> whole;
-    if (task.messages.empty()) {
-      LARDER_ASSIGN_OR_RETURN(
-          whole,
-          tokenizer_.Encode(prompt.text + choice, {.add_special = true, .parse_special = true}));
-    } else {
-      LARDER_ASSIGN_OR_RETURN(whole, writer_.Encode(prompt.text + choice));
-    }
+    LARDER_ASSIGN_OR_RETURN(const std::vector<std::int32_t> whole,
+                            EncodeWith(task, prompt, choice));
     // A choice that melts into the prompt's last token is scored from there.
     const std::size_t n_prompt = std::min(prompt.tokens.size(), whole.size() - 1);
     if (n_prompt == 0) return InvalidArgument("the prompt has no tokens of its own");

@@ -145,10 +145,10 @@ Result<std::vector<EvalTask>> ParseEvalTasks(const std::string& text) {
     ++number;
     if (Trimmed(line).empty()) continue;
     Result<EvalTask> task = ReadTask(line, number);
-    if (!task.ok()) return task.status().WithContext(fmt::format("line {}", number));
+    if (!task.ok()) return DataError("line {}: {}", number, task.status().message());
     tasks.push_back(std::move(*task));
   }
-  if (tasks.empty()) return InvalidArgument("there is no task in it");
+  if (tasks.empty()) return DataError("there is no task in it");
   return tasks;
 }
 
@@ -217,6 +217,16 @@ std::vector<EvalCheck> JudgeChoice(const EvalTask& task, const std::vector<doubl
   };
   return {{"right", best(false) == task.right_choice},
           {"right per byte", best(true) == task.right_choice}};
+}
+
+std::vector<EvalCheck> JudgeNothing(const EvalTask& task) {
+  std::vector<EvalCheck> checks = task.kind == EvalTask::Kind::kChoice
+                                      ? JudgeChoice(task, std::vector<double>(task.choices.size()))
+                                  : task.kind == EvalTask::Kind::kToolCall
+                                      ? JudgeCall(task, Message())
+                                      : JudgeText(task, "");
+  for (EvalCheck& check : checks) check.passed = false;
+  return checks;
 }
 
 }  // namespace larder

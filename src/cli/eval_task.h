@@ -38,7 +38,7 @@ struct EvalTask {
   std::int64_t max_tokens = 160;
 };
 
-/// One task per line; blank lines are passed over. kInvalidArgument names the line.
+/// One task per line; blank lines are passed over. kDataError names the line.
 Result<std::vector<EvalTask>> ParseEvalTasks(const std::string& text);
 
 /// One thing that is right or wrong in an answer.
@@ -54,6 +54,9 @@ std::vector<EvalCheck> JudgeCall(const EvalTask& task, const Message& answer,
                                  std::size_t n_broken = 0);
 /// For kChoice: log probabilities of the choices, in their order.
 std::vector<EvalCheck> JudgeChoice(const EvalTask& task, const std::vector<double>& logprobs);
+
+/// What an answer fails that was never given: all that the others are judged by.
+std::vector<EvalCheck> JudgeNothing(const EvalTask& task);
 
 /// `text` up to the first of the task's stops.
 std::string CutAtStop(const EvalTask& task, const std::string& text);

@@ -124,6 +124,24 @@ TEST(EvalResults, WilsonsIntervals) {
   EXPECT_EQ(WilsonInterval(0, 0).high, 1);
 }
 
+TEST(EvalTask, NothingPassesNoCheck) {
+  for (const char* line :
+       {R"({"type": "exact", "prompt": "a", "answer": ""})",
+        R"({"type": "json", "prompt": "a", "answer": 1})",
+        R"({"type": "choice", "prompt": "a", "choices": ["b", "c"], "answer": 0})",
+        R"({"type": "tool_call", "prompt": "a", "answer": {"name": "f", "arguments": {}}})"}) {
+    const std::vector<EvalCheck> checks = JudgeNothing(Task(line));
+    EXPECT_GE(checks.size(), 1u) << line;
+    for (const EvalCheck& check : checks) EXPECT_FALSE(check.passed) << line;
+  }
+}
+
+TEST(EvalResults, GroupsAreCellsOfATable) {
+  const std::vector<EvalAnswer> answers = {{"a|b\nc", "1", 0, "x", {}, {{"right", true}}}};
+  EXPECT_NE(ToMarkdown(CountChecks(answers)).find("\n| a\\|b c | right | 1 | 1 |"),
+            std::string::npos);
+}
+
 TEST(EvalResults, CountsByGroupAndCheck) {
   std::vector<EvalAnswer> answers(3);
   answers[0] = {"a", "1", 0, "x", {}, {{"right", true}}};
