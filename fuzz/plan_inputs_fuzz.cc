@@ -30,9 +30,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto back = ParseEngineProfiles(ToText(*profiles));
     if (!back.ok() || back->size() != profiles->size()) std::abort();
   }
-  const auto tries = ReadTuneLog(text);
+  const auto tries = ReadTuneLog(kTuneLogHeader + text);
   for (const TuneTry& one : tries.ok() ? *tries : std::vector<TuneTry>()) {
-    const auto back = ReadTuneLog(one.Line());
+    const auto back = ReadTuneLog(kTuneLogHeader + one.Line());
     if (!back.ok() || back->size() != 1 || !(back->at(0).settings == one.settings)) std::abort();
   }
   return 0;

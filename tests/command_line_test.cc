@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "cli/tune_log.h"
 #include "helpers/tiny_model.h"
 
 namespace larder {
@@ -133,7 +134,6 @@ TEST(CommandLine, WrongUseIsKnownBeforeAnythingIsLoaded) {
   ExpectError(Larder("tune -m x --minutes -1"), 2, "--minutes");
   ExpectError(Larder("tune -m x -p 0 -n 0"), 2, "nothing to measure");
   ExpectError(Larder("tune -m x --memory lots"), 2, "'lots' is not a size");
-  ExpectError(Larder("tune -m /nowhere.gguf"), 2, "/nowhere.gguf");
   ExpectError(Larder("quantize a b --experts Q4K --dense Q8_0"), 2, "did you mean 'Q4_K'?");
   EXPECT_THAT(Larder("run -m x -p y --memory 900000G").err, HasSubstr("of this machine"));
 }
@@ -369,7 +369,10 @@ TEST(CommandLine, TuneKeepsAProfileThatLaterRunsName) {
   EXPECT_THAT(Larder(logits, cache).err, testing::Not(HasSubstr("profile")));
   // What an earlier tuning kept: goes on from there.
   const std::string best = R"({"io_depth":8,"lookahead":"off"})";
-  std::ofstream(log, std::ios::app) << "1\t" << best << "\t{}\t1.5000\t3\tkept\tit was faster\n";
+  std::ofstream(log, std::ios::app) << "1\t" << best << "\t{}\t1.5000\t3\tkept\tit was faster\t"
+                                    << DescribeTuneRun(kModel, 256 << 20, 8, 4, "").dump() << "\n";
+  const std::string others = "tune --minutes 0 --log '" + log + "'" + model;
+  ExpectError(Larder(others, cache), 2, "made with n_answer 4, not 32");
   const Outcome one =
       Larder("tune --minutes 0 -p 8 -n 4 --verify 1 --log '" + log + "'" + model, cache);
   ASSERT_EQ(one.exit_status, 0) << one.err;
@@ -424,6 +427,18 @@ TEST(CommandLine, AnOutputThatIsNoFileIsLeftAlone) {
               "not a regular file");
   ExpectError(Larder("logits --tokens 1 -m " + model + " --npy '" + pipe + "'"), 2,
               "not a regular file");
+TEST(CommandLine, TuneLeavesAloneWhatIsNoLog) {
+  const std::string text = TemporaryPath("notes.txt");
+  std::ofstream(text) << "notes without a line's end";
+  const std::string cache = "XDG_CACHE_HOME='" + TemporaryPath("tune-cache") + "'";
+  for (const char* again : {"", " --again"}) {
+    ExpectError(Larder("tune --minutes 0 -m '" + kModel + "' --log '" + text + "'" + again, cache),
+                2, "is no log of larder tune");
+  }
+  EXPECT_EQ(ReadAndRemove(text), "notes without a line's end");
+  std::filesystem::remove_all(TemporaryPath("tune-cache"));
+}
+
   EXPECT_TRUE(std::filesystem::is_fifo(pipe));
   std::remove(pipe.c_str());
 }

@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <memory>
 
 #include "base/clock.h"
 #include "base/cpu_topology.h"
@@ -24,8 +25,8 @@
 #include "cli/interrupt.h"
 #include "cli/machine_figures.h"
 #include "cli/output.h"
-#include "cli/text_file.h"
-#include "cli/token_list.h"
+#include "cli/output_file.h"
+#include "cli/tune_log.h"
 #include "cli/tuner.h"
 
 extern char** environ;
@@ -144,7 +145,9 @@ Result<double> Measure(const TuneFlags& flags, const TuneSettings& settings,
   if (outcome.exit_status != 0) {
     // What a setting cannot do ends its try; the first run, with the defaults, says the rest.
     const std::string line = LastLine(outcome.error);
-    return InvalidArgument("{}", line.rfind("larder: ", 0) == 0 ? line.substr(8) : line);
+    const bool is_wrong_use = outcome.exit_status == kExitWrongUse;
+    return Status(is_wrong_use ? StatusCode::kInvalidArgument : StatusCode::kUnavailable,
+                  line.rfind("larder: ", 0) == 0 ? line.substr(8) : line);
   }
   const nlohmann::json json = nlohmann::json::parse(outcome.out, nullptr, false);
   if (!json.is_object() || !json.contains("summary") || !json["summary"].is_object()) {
@@ -169,39 +172,15 @@ std::string LogPath(const TuneFlags& flags, std::uint64_t budget_bytes,
                      Fnv1a(kind.data(), kind.size()) & 0xffffffff);
 }
 
-Result<std::vector<TuneTry>> OpenLog(const TuneFlags& flags, const std::string& path) {
-  std::error_code error;
-  std::filesystem::create_directories(std::filesystem::path(path).parent_path(), error);
-  if (flags.again || !std::filesystem::exists(path, error)) {
-    LARDER_RETURN_IF_ERROR(WriteTextFile(path, kTuneLogHeader));
-    return std::vector<TuneTry>();
-  }
-  LARDER_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path));
-  Result<std::vector<TuneTry>> log = ReadTuneLog(text);
-  if (!log.ok()) return log.status().WithContext(path + " (--again begins anew)");
-  // A line that was cut off goes, so that the next is whole.
-  std::string whole = kTuneLogHeader;
-  for (const TuneTry& one : *log) whole += one.Line();
-  LARDER_RETURN_IF_ERROR(WriteTextFile(path, whole));
-  return log;
-}
-
-Status AppendLine(const std::string& path, const std::string& line) {
-  std::FILE* file = std::fopen(path.c_str(), "a");
-  if (file == nullptr) return IoError("cannot write {}: {}", path, std::strerror(errno));
-  const bool written = std::fwrite(line.data(), 1, line.size(), file) == line.size();
-  if (std::fclose(file) == 0 && written) return Status::Ok();
-  return IoError("cannot write {}: {}", path, std::strerror(errno));
-}
-
 std::string Named(const TuneSettings& settings) {
   const std::string options = settings.Options();
   return options.empty() ? "the defaults" : options;
 }
 
-TunerOptions MakeTunerOptions(const TuneFlags& flags, const std::string& log_path,
+TunerOptions MakeTunerOptions(const TuneFlags& flags, const nlohmann::json& run, TuneLog* log,
                               const InterruptScope& interrupt) {
   TunerOptions options;
+  options.run = run;
   options.limits.n_default_threads = DefaultThreadCount();
   options.limits.n_cpus = UsableCpuCount();
   options.limits.may_batch = !flags.memory.empty() && flags.n_prompt > 0;
@@ -211,12 +190,25 @@ TunerOptions MakeTunerOptions(const TuneFlags& flags, const std::string& log_pat
   };
   const std::int64_t start_us = NowUs();
   options.is_over = [&flags, start_us] { return SecondsSince(start_us) > 60 * flags.minutes; };
-  options.on_try = [log_path](const TuneTry& one) {
+  options.on_try = [log](const TuneTry& one) {
     PrintTo(stderr, "larder: {}: {} {:.3f}, {} ({})\n", one.number, Named(one.settings), one.ratio,
             one.kept ? "kept" : "reverted", one.why);
-    return AppendLine(log_path, one.Line());
+    return log->Append(one);
   };
   return options;
+}
+
+// Where the profile will be kept; makes its folder, where the log lies too unless it is named.
+Result<std::string> PrepareProfile(const std::string& model) {
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(model, error)) {
+    return NotFound("there is no file {}; check the name", model);
+  }
+  const std::string path = ProfilePath(model);
+  if (path.empty()) return InvalidArgument("there is no folder to keep a profile in; set HOME");
+  std::filesystem::create_directories(std::filesystem::path(path).parent_path(), error);
+  LARDER_RETURN_IF_ERROR(CheckOutputFile(path));
+  return path;
 }
 
 Status Tune(TuneFlags flags) {
@@ -227,20 +219,20 @@ Status Tune(TuneFlags flags) {
     if (!budget_bytes.ok()) return budget_bytes.status().WithContext("--memory");
     profile.budget_bytes = *budget_bytes;
   }
-  const std::string profile_path = ProfilePath(flags.model);
-  if (profile_path.empty()) {
-    return InvalidArgument("{} is no file, or there is no folder to keep its profile in (HOME)",
-                           flags.model);
-  }
+  LARDER_ASSIGN_OR_RETURN(const std::string profile_path, PrepareProfile(flags.model));
+  const std::string log_path = LogPath(flags, profile.budget_bytes, profile_path);
+  const nlohmann::json run = DescribeTuneRun(flags.model, profile.budget_bytes, flags.n_prompt,
+                                             flags.n_answer, flags.workload);
+  LARDER_ASSIGN_OR_RETURN(const std::unique_ptr<TuneLog> log,
+                          TuneLog::Open(log_path, run, flags.again));
   InterruptScope interrupt;
   // What no setting could cure is said before experiments begin.
   LARDER_RETURN_IF_ERROR(Measure(flags, TuneSettings(), interrupt).status());
-  const std::string log_path = LogPath(flags, profile.budget_bytes, profile_path);
-  LARDER_ASSIGN_OR_RETURN(const std::vector<TuneTry> log, OpenLog(flags, log_path));
-  if (!log.empty()) {
-    PrintTo(stderr, "larder: goes on after {} experiments in {}\n", log.size(), log_path);
+  LARDER_RETURN_IF_ERROR(log->Begin());
+  if (!log->tries().empty()) {
+    PrintTo(stderr, "larder: goes on after {} experiments in {}\n", log->tries().size(), log_path);
   }
-  Tuner tuner(MakeTunerOptions(flags, log_path, interrupt), log);
+  Tuner tuner(MakeTunerOptions(flags, run, log.get(), interrupt), log->tries());
   const Status ran = tuner.Run();
   if (ran.code() == StatusCode::kCancelled) {
     PrintTo(stderr, "larder: {} experiments are kept in {}; the same command goes on after them\n",

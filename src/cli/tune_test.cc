@@ -12,6 +12,8 @@
 #include "cli/engine_flags.h"
 #include "cli/engine_profile.h"
 #include "cli/text_file.h"
+#include "cli/token_list.h"
+#include "cli/tune_log.h"
 #include "cli/tuner.h"
 
 namespace larder {
@@ -117,6 +119,19 @@ TEST(Tuner, AFailureEndsIt) {
   options.measure = [](const TuneSettings&) -> Result<double> { return Cancelled("stopped"); };
   Tuner cancelled(options, {});
   EXPECT_EQ(cancelled.Run().code(), StatusCode::kCancelled);
+  options.measure = [](const TuneSettings& settings) -> Result<double> {
+    if (settings.io_depth == 32) return IoError("no run could be started");
+    return 1;
+  };
+  Tuner stopped(options, {});
+  EXPECT_EQ(stopped.Run().code(), StatusCode::kIoError);
+  EXPECT_EQ(stopped.n_tries(), 0);
+  options.measure = [](const TuneSettings& settings) -> Result<double> {
+    if (settings.io == "uring") return Unavailable("refused here");
+    return 1;
+  };
+  Tuner refused(options, {});
+  EXPECT_TRUE(refused.Run().ok()) << "only the try failed";
   options.measure = [](const TuneSettings&) -> Result<double> { return InvalidArgument("gone"); };
   Tuner broken(options, {});
   EXPECT_EQ(broken.Run().code(), StatusCode::kInvalidArgument);
@@ -160,7 +175,7 @@ TEST(Tuner, WhatDoesNotHoldIsTakenBack) {
   EXPECT_NEAR(ratios->at(0), 1 / 1.1, 1e-9);
   EXPECT_EQ(tuner.best(), TuneSettings());
   // And stays so for whoever goes on from the log.
-  std::string text;
+  std::string text = kTuneLogHeader;
   for (const TuneTry& one : log) text += one.Line();
   const Tuner next(options, ReadTuneLog(text).value());
   EXPECT_EQ(next.best(), TuneSettings());
@@ -169,10 +184,92 @@ TEST(Tuner, WhatDoesNotHoldIsTakenBack) {
 
 TEST(TuneLog, LinesThatAreNone) {
   EXPECT_TRUE(ReadTuneLog("").value().empty());
-  for (const char* text : {"x\n", "1\t{}\t{}\t1\t1\tmaybe\twhy\n", "1\t{\t{}\t1\t1\tkept\twhy\n",
-                           "1\t{\"io\": \"x\"}\t{}\t1\t1\tkept\twhy\n"}) {
-    EXPECT_FALSE(ReadTuneLog(text).ok()) << text;
+  EXPECT_TRUE(ReadTuneLog("try\tsett").value().empty());
+  EXPECT_FALSE(ReadTuneLog("a text without a line's end").ok());
+  for (const char* line :
+       {"x\n", "1\t{}\t{}\t1\t1\tmaybe\twhy\t{}\n", "1\t{\t{}\t1\t1\tkept\twhy\t{}\n",
+        "1\t{\"io\": \"x\"}\t{}\t1\t1\tkept\twhy\t{}\n", "1\t{}\t{}\t1\t1\tkept\twhy\n",
+        "1\t{}\t{}\t1\t1\tkept\twhy\t[]\n"}) {
+    EXPECT_FALSE(ReadTuneLog(line).ok()) << line;
+    EXPECT_FALSE(ReadTuneLog(kTuneLogHeader + std::string(line)).ok()) << line;
   }
+}
+
+// A log in a folder of its own; `Text` is what is in it.
+class TuneLogFile : public testing::Test {
+ protected:
+  void SetUp() override { std::remove(path_.c_str()); }
+  void TearDown() override { std::remove(path_.c_str()); }
+  std::string Text() const { return ReadTextFile(path_).value(); }
+  const std::string path_ = testing::TempDir() + "tune-log.tsv";
+  const nlohmann::json run_ = {{"model", "a.gguf"}, {"budget_bytes", 8}};
+  TuneTry Try() const {
+    TuneTry one;
+    one.number = 1;
+    one.settings.io_depth = 32;
+    one.ratio = 1.5;
+    one.run = run_;
+    return one;
+  }
+};
+
+TEST_F(TuneLogFile, GoesOnBehindAnUnfinishedLine) {
+  {
+    const auto log = TuneLog::Open(path_, run_, false);
+    ASSERT_TRUE(log.ok()) << log.status().message();
+    ASSERT_TRUE((*log)->Begin().ok());
+    ASSERT_TRUE((*log)->Append(Try()).ok());
+  }
+  const std::string whole = Text();
+  EXPECT_EQ(whole, kTuneLogHeader + Try().Line());
+  ASSERT_TRUE(WriteTextFile(path_, whole + "2\t{\"thr").ok());
+  const auto log = TuneLog::Open(path_, run_, false);
+  ASSERT_TRUE(log.ok()) << log.status().message();
+  ASSERT_EQ((*log)->tries().size(), 1u);
+  EXPECT_EQ((*log)->tries()[0].settings, Try().settings);
+  EXPECT_EQ(Text(), whole + "2\t{\"thr") << "opening changes nothing";
+  ASSERT_TRUE((*log)->Begin().ok());
+  EXPECT_EQ(Text(), whole);
+}
+
+TEST_F(TuneLogFile, LeavesAloneWhatIsNoLog) {
+  for (const std::string text : {"GGUF", "a line\n", "1\t2\t3\t4\t5\t6\t7\n", "\n"}) {
+    ASSERT_TRUE(WriteTextFile(path_, text).ok());
+    for (const bool again : {false, true}) {
+      const auto log = TuneLog::Open(path_, run_, again);
+      EXPECT_EQ(log.status().code(), StatusCode::kInvalidArgument) << text;
+      EXPECT_NE(log.status().message().find("is no log of larder tune"), std::string::npos);
+    }
+    EXPECT_EQ(Text(), text);
+  }
+  EXPECT_FALSE(TuneLog::Open(testing::TempDir(), run_, false).ok());
+  EXPECT_FALSE(TuneLog::Open("/dev/null", run_, false).ok());
+}
+
+TEST_F(TuneLogFile, IsOfOneModelBudgetAndExchange) {
+  const std::string text = kTuneLogHeader + Try().Line();
+  ASSERT_TRUE(WriteTextFile(path_, text).ok());
+  nlohmann::json other = run_;
+  other["budget_bytes"] = 4;
+  const auto refused = TuneLog::Open(path_, other, false);
+  EXPECT_EQ(refused.status().code(), StatusCode::kInvalidArgument);
+  EXPECT_NE(refused.status().message().find("made with budget_bytes 8, not 4"), std::string::npos)
+      << refused.status().message();
+  EXPECT_EQ(Text(), text);
+  const auto anew = TuneLog::Open(path_, other, true);
+  ASSERT_TRUE(anew.ok()) << anew.status().message();
+  EXPECT_TRUE((*anew)->tries().empty());
+  EXPECT_EQ(Text(), text) << "nothing goes before the first run has worked";
+  ASSERT_TRUE((*anew)->Begin().ok());
+  EXPECT_EQ(Text(), kTuneLogHeader);
+}
+
+TEST_F(TuneLogFile, OneRunAtATime) {
+  auto first = TuneLog::Open(path_, run_, false);
+  ASSERT_TRUE(first.ok()) << first.status().message();
+  EXPECT_EQ(TuneLog::Open(path_, run_, false).status().code(), StatusCode::kUnavailable);
+  first->reset();
+  EXPECT_TRUE(TuneLog::Open(path_, run_, false).ok());
 }
 
 TEST(TuneSettings, OptionsAndJson) {

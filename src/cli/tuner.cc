@@ -8,12 +8,15 @@
 #include <cmath>
 #include <cstdlib>
 #include <set>
+#include <string_view>
+
+#include "cli/timing.h"
 
 namespace larder {
 
 namespace {
 
-constexpr std::size_t kColumns = 7;
+constexpr std::size_t kColumns = 8;
 
 std::vector<std::string> Columns(const std::string& line) {
   std::vector<std::string> columns(1);
@@ -46,9 +49,11 @@ Result<TuneTry> ReadTry(const std::string& line) {
   one.ratio = std::strtod(columns[3].c_str(), nullptr);
   one.kept = columns[5] == "kept";
   one.why = columns[6];
+  one.run = nlohmann::json::parse(columns[7], nullptr, false);
   const bool is_sound = read_number(columns[0], &one.number) &&
                         read_number(columns[4], &one.n_pairs) && one.number >= 1 &&
-                        std::isfinite(one.ratio) && (one.kept || columns[5] == "reverted");
+                        std::isfinite(one.ratio) && one.run.is_object() &&
+                        (one.kept || columns[5] == "reverted");
   if (!is_sound) return wrong();
   return one;
 }
@@ -67,19 +72,30 @@ std::string TuneTry::Line() const {
   std::replace_if(
       reason.begin(), reason.end(), [](char c) { return c == '\t' || c == '\n' || c == '\r'; },
       ' ');
-  return fmt::format("{}\t{}\t{}\t{:.4f}\t{}\t{}\t{}\n", number, ToJson(settings).dump(),
-                     ToJson(against).dump(), ratio, n_pairs, kept ? "kept" : "reverted", reason);
+  return fmt::format("{}\t{}\t{}\t{:.4f}\t{}\t{}\t{}\t{}\n", number, ToJson(settings).dump(),
+                     ToJson(against).dump(), ratio, n_pairs, kept ? "kept" : "reverted", reason,
+                     DumpJson(run));
+}
+
+bool IsTuneLog(const std::string& text) {
+  const std::string_view header = kTuneLogHeader;
+  return text.rfind("try\tsettings\tagainst\t", 0) == 0 || header.rfind(text, 0) == 0;
 }
 
 Result<std::vector<TuneTry>> ReadTuneLog(const std::string& text) {
+  const std::string_view header = kTuneLogHeader;
   std::vector<TuneTry> tries;
-  std::size_t begin = 0;
+  if (header.rfind(text, 0) == 0) return tries;  // nothing, or a header that was cut off
+  if (text.rfind(header, 0) != 0) {
+    return DataError("the log of experiments does not begin with the columns of this version");
+  }
+  std::size_t begin = header.size();
   while (true) {
     const std::size_t end = text.find('\n', begin);
     if (end == std::string::npos) break;  // nothing, or a line that was cut off
     const std::string line = text.substr(begin, end - begin);
     begin = end + 1;
-    if (line.empty() || line + "\n" == kTuneLogHeader) continue;
+    if (line.empty()) continue;
     LARDER_ASSIGN_OR_RETURN(TuneTry one, ReadTry(line));
     tries.push_back(std::move(one));
   }
@@ -141,8 +157,8 @@ Status Tuner::Try(const TuneProposal& proposal) {
     const double least = *std::min_element(ratios->begin(), ratios->end());
     one.kept = one.n_pairs == options_.n_pairs && least > 1 && one.ratio > 1 + options_.least_gain;
     one.why += fmt::format("; pairs {:.3f}", fmt::join(*ratios, " "));
-  } else if (ratios.status().code() == StatusCode::kOutOfMemory ||
-             ratios.status().code() == StatusCode::kInvalidArgument) {
+  } else if (ratios.status().code() != StatusCode::kCancelled &&
+             ratios.status().code() != StatusCode::kIoError) {
     // Unless the best fails now as well, it is the change's fault.
     LARDER_RETURN_IF_ERROR(options_.measure(best_).status());
     one.why += "; does not work: " + ratios.status().message();
@@ -154,6 +170,7 @@ Status Tuner::Try(const TuneProposal& proposal) {
 
 Status Tuner::Log(TuneTry one) {
   one.number = n_tries() + 1;
+  one.run = options_.run;
   if (one.kept) best_ = one.settings;
   log_.push_back(one);
   return options_.on_try ? options_.on_try(one) : Status::Ok();

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,7 +15,7 @@
 
 namespace larder {
 
-/// One line of results.tsv.
+/// One line of the log.
 struct TuneTry {
   int number = 0;
   TuneSettings settings;
@@ -23,21 +24,29 @@ struct TuneTry {
   int n_pairs = 0;
   bool kept = false;
   std::string why;
+  nlohmann::json run = nlohmann::json::object();  // TunerOptions::run
 
   std::string Line() const;
 };
 
-inline constexpr const char* kTuneLogHeader = "try\tsettings\tagainst\tratio\tpairs\tkept\twhy\n";
+inline constexpr const char* kTuneLogHeader =
+    "try\tsettings\tagainst\tratio\tpairs\tkept\twhy\trun\n";
+
+/// Whether a text is a log, of whatever version, or the empty beginning of one.
+bool IsTuneLog(const std::string& text);
 
 /// Lines of a log; kDataError names one that is none. A last line that was cut off is left out.
 Result<std::vector<TuneTry>> ReadTuneLog(const std::string& text);
 
 struct TunerOptions {
   TuneLimits limits;
+  /// Model, budget and whatever else figures must share to be compared: kept in each line of the
+  /// log. A flat JSON object.
+  nlohmann::json run = nlohmann::json::object();
   int n_pairs = 3;           // all of which a change must win to be kept
   double least_gain = 0.01;  // below it a change is not worth a line in a profile
-  /// Seconds of one exchange with these settings, above 0. A failure ends the tuning; kOutOfMemory
-  /// and kInvalidArgument only the try, as long as the best so far still works.
+  /// Seconds of one exchange with these settings, above 0. A failure ends only the try, as long as
+  /// the best so far still works; kCancelled and kIoError (no run could be made) end the tuning.
   std::function<Result<double>(const TuneSettings&)> measure;
   std::function<Status(const TuneTry&)> on_try;  // after each
   std::function<bool()> is_over;
@@ -45,7 +54,7 @@ struct TunerOptions {
 
 class Tuner {
  public:
-  /// Goes on after `log`.
+  /// Goes on after `log`, whose lines were made with the same `run`.
   Tuner(TunerOptions options, const std::vector<TuneTry>& log);
 
   /// Tries until is_over or nothing is left, what was never tried before what was tried against

@@ -31,7 +31,7 @@ cp "$log" "$log.before"
 cat "$SCRATCH/tune.txt"
 verdict "lines of the log that the second run changed" "$(head -n $((before + 1)) "$log" | cmp -s - "$log.before" && echo 0 || echo 1)" == 0
 verdict "experiments, $before of them before Ctrl-C" "$(tries)" '>=' 10
-verdict "experiments without a setting, a ratio or a reason" "$(awk -F'\t' 'NR > 1 && (NF != 7 || $2 == $3 || $7 == "")' "$log" | wc -l)" == 0
+verdict "experiments without a setting, a ratio or a reason" "$(awk -F'\t' 'NR > 1 && (NF != 8 || $2 == $3 || $7 == "")' "$log" | wc -l)" == 0
 
 # exchange OPTIONS: seconds for 64 tokens of prompt and 32 of answer, as tune measures them.
 exchange() {
