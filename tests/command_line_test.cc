@@ -124,8 +124,10 @@ TEST(CommandLine, WrongUseIsKnownBeforeAnythingIsLoaded) {
   ExpectError(Larder("run -m x -p y --logprobs 2"), 2, "--json");
   ExpectError(Larder("run -m x --raw -p ''"), 2, "prompt is empty");
   ExpectError(Larder("bench -m x --workload none"), 2, "none");
-  ExpectError(Larder("bench -m x --trace /nowhere.csv"), 2, "/nowhere.csv");
-  ExpectError(Larder("bench -m x --tokens /nowhere.txt"), 2, "/nowhere.txt");
+  ExpectError(Larder("bench -m x --compare y --pairs 2"), 2, "--compare");
+  ExpectError(Larder("bench -m x --report /nowhere/a.md"), 2, "no folder for the output");
+  ExpectError(Larder("bench -m x --timeline '" + kModel + "'"), 2, "is a model");
+  ExpectError(Larder("bench -m x --report a --timeline a"), 2, "the same file");
   ExpectError(Larder("logits -m x --json --tokens 1,,2"), 2, "comma");
   ExpectError(Larder("run -m x -p y --reads often"), 2, "often");
   ExpectError(Larder("run -m x -p y --profile mine"), 2, "mine");
@@ -141,9 +143,16 @@ TEST(CommandLine, WrongUseIsKnownBeforeAnythingIsLoaded) {
 TEST(CommandLine, FailureIsOne) {
   ExpectError(Larder("inspect /nowhere.gguf"), 1, "/nowhere.gguf");
   ExpectError(Larder("inspect /"), 2, "directory");
+  ExpectError(Larder("tune -m /nowhere.gguf"), 1, "/nowhere.gguf");
+  ExpectError(Larder("bench -m x --trace /nowhere.csv"), 1, "/nowhere.csv");
+  ExpectError(Larder("bench -m x --tokens /nowhere.txt"), 1, "/nowhere.txt");
+  ExpectError(Larder("bench -m x --compare /nowhere.json"), 1, "/nowhere.json");
+  ExpectError(Larder("tune -m '" + kModel + "' --memory 1M"), 1, "--memory");
   const std::string not_gguf = TemporaryPath("not.gguf");
   std::ofstream(not_gguf) << "hello, this is no model at all";
   ExpectError(Larder("run -p x -m '" + not_gguf + "'"), 1, "GGUF");
+  ExpectError(Larder("eval '" + not_gguf + "'"), 1, "line 1");
+  ExpectError(Larder("bench -m x --compare '" + not_gguf + "'"), 1, "bench -o json");
   std::remove(not_gguf.c_str());
   ExpectError(Larder("run -p x -m '" + kModel + "' --memory 1M"), 1, "--memory");
 }
@@ -353,7 +362,36 @@ TEST(CommandLine, BenchIsRepeatable) {
   }
   EXPECT_GT(a.at("machine").at("disk_bytes_per_second"), 0);
   EXPECT_GT(a.at("summary").at("decode_tokens_per_second"), 0);
+  EXPECT_EQ(a.at("settings").at("io_depth"), 16);
+  EXPECT_EQ(a.at("settings").at("profile"), "none");
+  EXPECT_EQ(a.at("model").at("size_bytes"), std::filesystem::file_size(kModel));
   EXPECT_EQ(Larder("bench -p 4 -n 4 -r 1 -o md -m '" + kModel + "'").exit_status, 0);
+}
+
+TEST(CommandLine, BenchSaysWhatDiffersFromTheEarlierRun) {
+  const std::string old = TemporaryPath("old.json");
+  const std::string words = "bench -p 4 -n 2 -r 1 -m '" + kModel + "' --memory ";
+  const Outcome first = Larder(words + "256M -o json");
+  ASSERT_EQ(first.exit_status, 0) << first.err;
+  std::ofstream(old) << first.out;
+  const Outcome second = Larder(words + "300M --experts 1 -o csv --compare '" + old + "'");
+  ASSERT_EQ(second.exit_status, 0) << second.err;
+  EXPECT_THAT(second.out, StartsWith("version,commit,"));
+  EXPECT_THAT(second.err, HasSubstr("the memory budget differs: 256.0 MiB / 300.0 MiB\n"));
+  EXPECT_THAT(second.err, HasSubstr("the change of the model's own answers differs: none / 1 exp"));
+  EXPECT_THAT(second.err, testing::Not(HasSubstr("the model differs")));
+  std::remove(old.c_str());
+}
+
+TEST(CommandLine, ASustainedBenchIsWrittenInEveryFormat) {
+  const std::string report = TemporaryPath("sustained.md");
+  const std::string words =
+      "bench -n 2 --sustained 0.002 --report '" + report + "' -m '" + kModel + "' -o ";
+  EXPECT_THAT(Larder(words + "csv").out, HasSubstr(",from_s,seconds,"));
+  EXPECT_THAT(ReadAndRemove(report), HasSubstr("\ntest,from_s,seconds,"));
+  const std::string line = Larder(words + "jsonl").out;
+  EXPECT_EQ(nlohmann::json::parse(line.substr(0, line.find('\n'))).at("test"), "tg2");
+  std::remove(report.c_str());
 }
 
 TEST(CommandLine, TuneKeepsAProfileThatLaterRunsName) {
@@ -387,6 +425,18 @@ TEST(CommandLine, TuneKeepsAProfileThatLaterRunsName) {
   EXPECT_EQ(Larder(logits + " --profile none", cache).err.find("profile"), std::string::npos);
   std::filesystem::remove_all(folder);
   std::remove(log.c_str());
+}
+
+TEST(CommandLine, TuneLeavesAloneWhatIsNoLog) {
+  const std::string text = TemporaryPath("notes.txt");
+  std::ofstream(text) << "notes without a line's end";
+  const std::string cache = "XDG_CACHE_HOME='" + TemporaryPath("tune-cache") + "'";
+  for (const char* again : {"", " --again"}) {
+    ExpectError(Larder("tune --minutes 0 -m '" + kModel + "' --log '" + text + "'" + again, cache),
+                2, "is no log of larder tune");
+  }
+  EXPECT_EQ(ReadAndRemove(text), "notes without a line's end");
+  std::filesystem::remove_all(TemporaryPath("tune-cache"));
 }
 
 TEST(CommandLine, CtrlCEndsWith130) {
@@ -427,18 +477,6 @@ TEST(CommandLine, AnOutputThatIsNoFileIsLeftAlone) {
               "not a regular file");
   ExpectError(Larder("logits --tokens 1 -m " + model + " --npy '" + pipe + "'"), 2,
               "not a regular file");
-TEST(CommandLine, TuneLeavesAloneWhatIsNoLog) {
-  const std::string text = TemporaryPath("notes.txt");
-  std::ofstream(text) << "notes without a line's end";
-  const std::string cache = "XDG_CACHE_HOME='" + TemporaryPath("tune-cache") + "'";
-  for (const char* again : {"", " --again"}) {
-    ExpectError(Larder("tune --minutes 0 -m '" + kModel + "' --log '" + text + "'" + again, cache),
-                2, "is no log of larder tune");
-  }
-  EXPECT_EQ(ReadAndRemove(text), "notes without a line's end");
-  std::filesystem::remove_all(TemporaryPath("tune-cache"));
-}
-
   EXPECT_TRUE(std::filesystem::is_fifo(pipe));
   std::remove(pipe.c_str());
 }

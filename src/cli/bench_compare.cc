@@ -7,6 +7,7 @@
 #include <cmath>
 #include <sstream>
 
+#include "base/size.h"
 #include "cli/bench_report.h"
 
 namespace larder {
@@ -20,21 +21,46 @@ Result<BenchRates> ReadRow(const nlohmann::json& json) {
   if (!json.is_object() || !json.contains("test") || !json["test"].is_string() ||
       !json.contains("state") || !json["state"].is_string() ||
       !json.contains("tokens_per_second") || !json["tokens_per_second"].is_object()) {
-    return InvalidArgument("{}: a row has no test, state or tokens_per_second", complaint);
+    return DataError("{}: a row has no test, state or tokens_per_second", complaint);
   }
   const nlohmann::json& rates = json["tokens_per_second"];
   if (!rates.contains("all") || !rates["all"].is_array() || rates["all"].empty()) {
-    return InvalidArgument("{}: a row has no rates", complaint);
+    return DataError("{}: a row has no rates", complaint);
   }
-  BenchRates row{json["test"].get<std::string>(), json["state"].get<std::string>(), {}};
+  BenchRates row{json["test"].get<std::string>(), json["state"].get<std::string>(), {}, {}};
   for (const nlohmann::json& one : rates["all"]) {
     const double rate = one.is_number() ? one.get<double>() : 0;
     if (!(rate > 0 && rate < kFastest)) {
-      return InvalidArgument("{}: a rate is no number above 0", complaint);
+      return DataError("{}: a rate is no number above 0", complaint);
     }
     row.rates.push_back(rate);
   }
   return row;
+}
+
+nlohmann::json Member(const nlohmann::json& json, const char* key) {
+  return json.is_object() ? json.value(key, nlohmann::json()) : nlohmann::json();
+}
+
+// Empty for what is no text or number.
+std::string ValueText(const nlohmann::json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  return value.is_number() ? value.dump() : "";
+}
+
+std::string FileName(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+
+// What "lossy" and the budget say already, and where the others came from.
+bool IsToldElsewhere(const std::string& setting) {
+  return setting == "kv_type" || setting == "experts" || setting == "expert_mass" ||
+         setting == "memory" || setting == "profile";
+}
+
+const BenchRates* Earlier(const std::vector<BenchRates>& before, const BenchRates& now) {
+  const auto then = std::find_if(before.begin(), before.end(), [&now](const BenchRates& row) {
+    return row.test == now.test && row.state == now.state;
+  });
+  return then == before.end() ? nullptr : &*then;
 }
 
 double RelativeVariance(const std::vector<double>& rates) {
@@ -46,6 +72,29 @@ double RelativeVariance(const std::vector<double>& rates) {
 }
 
 }  // namespace
+
+BenchSetup SetupOf(const nlohmann::json& report) {
+  BenchSetup setup;
+  const auto add = [&setup](const std::string& name, const std::string& value) {
+    if (!value.empty()) setup.emplace_back(name, value);
+  };
+  const nlohmann::json model = Member(report, "model");
+  add("model", FileName(ValueText(Member(model, "path"))));
+  add("model's size in bytes", ValueText(Member(model, "size_bytes")));
+  const std::string lossy = ValueText(Member(report, "lossy"));
+  add("change of the model's own answers", lossy.empty() ? "none" : lossy);
+  const nlohmann::json budget = Member(report, "budget_bytes");
+  if (budget.is_number_unsigned()) add("memory budget", FormatBytes(budget.get<std::uint64_t>()));
+  add("routing", ValueText(Member(report, "routing")));
+  const nlohmann::json machine = Member(report, "machine");
+  add("processor", ValueText(Member(machine, "cpu")));
+  add("disk", ValueText(Member(machine, "disk")));
+  const nlohmann::json settings = Member(report, "settings");
+  for (const auto& [name, value] : settings.items()) {
+    if (!IsToldElsewhere(name)) add("setting " + name, ValueText(value));
+  }
+  return setup;
+}
 
 bool BenchRatio::is_clear() const { return is_known() && std::abs(ratio - 1) > noise; }
 
@@ -60,10 +109,11 @@ Result<std::vector<BenchRates>> ReadBenchRows(const std::string& text) {
       if (!line.empty()) found.push_back(nlohmann::json::parse(line, nullptr, false));
     }
   }
-  if (found.empty()) return InvalidArgument("the earlier report holds no rows of bench -o json");
+  if (found.empty()) return DataError("the earlier report holds no rows of bench -o json");
   std::vector<BenchRates> rows;
   for (const nlohmann::json& json : found) {
     LARDER_ASSIGN_OR_RETURN(BenchRates row, ReadRow(json));
+    row.setup = SetupOf(whole.is_object() && whole.contains("results") ? whole : json);
     rows.push_back(std::move(row));
   }
   return rows;
@@ -73,10 +123,8 @@ std::vector<BenchRatio> CompareRows(const std::vector<BenchRates>& before,
                                     const std::vector<BenchRates>& after) {
   std::vector<BenchRatio> ratios;
   for (const BenchRates& now : after) {
-    const auto then = std::find_if(before.begin(), before.end(), [&now](const BenchRates& row) {
-      return row.test == now.test && row.state == now.state;
-    });
-    if (then == before.end()) continue;
+    const BenchRates* then = Earlier(before, now);
+    if (then == nullptr) continue;
     BenchRatio ratio;
     ratio.test = now.test;
     ratio.state = now.state;
@@ -89,6 +137,24 @@ std::vector<BenchRatio> CompareRows(const std::vector<BenchRates>& before,
     ratios.push_back(ratio);
   }
   return ratios;
+}
+
+std::vector<std::string> SetupDifferences(const std::vector<BenchRates>& before,
+                                          const std::vector<BenchRates>& after) {
+  std::vector<std::string> differences;
+  for (const BenchRates& now : after) {
+    const BenchRates* then = Earlier(before, now);
+    for (const auto& [name, value] : then != nullptr ? now.setup : BenchSetup()) {
+      const auto same = [&name](const auto& one) { return one.first == name; };
+      const auto found = std::find_if(then->setup.begin(), then->setup.end(), same);
+      if (found == then->setup.end() || found->second == value) continue;
+      std::string line = fmt::format("the {} differs: {} / {}", name, found->second, value);
+      if (std::find(differences.begin(), differences.end(), line) == differences.end()) {
+        differences.push_back(std::move(line));
+      }
+    }
+  }
+  return differences;
 }
 
 std::string ToMarkdown(const std::vector<BenchRatio>& ratios) {

@@ -4,20 +4,29 @@
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/status.h"
 
 namespace larder {
 
+/// What a row was measured with, as far as its rates depend on it: names and values, the most
+/// telling first.
+using BenchSetup = std::vector<std::pair<std::string, std::string>>;
+
+/// Of what `bench -o json` wrote, or of a row of -o jsonl; what it does not say is left out.
+BenchSetup SetupOf(const nlohmann::json& report);
+
 /// What a comparison needs of a row.
 struct BenchRates {
   std::string test;           // "pp512", "tg128 @ d8192"
   std::string state;          // "cold" or "warm"
   std::vector<double> rates;  // tokens/s of its repetitions
+  BenchSetup setup = {};
 };
 
-/// From what `bench -o json` or `-o jsonl` wrote; kInvalidArgument says what is wrong with it.
+/// From what `bench -o json` or `-o jsonl` wrote; kDataError says what is wrong with it.
 Result<std::vector<BenchRates>> ReadBenchRows(const std::string& text);
 
 struct BenchRatio {
@@ -37,6 +46,11 @@ struct BenchRatio {
 /// Rows that both have.
 std::vector<BenchRatio> CompareRows(const std::vector<BenchRates>& before,
                                     const std::vector<BenchRates>& after);
+
+/// "the model differs: a.gguf / b.gguf", the earlier one first: all in which rows that both have
+/// differ.
+std::vector<std::string> SetupDifferences(const std::vector<BenchRates>& before,
+                                          const std::vector<BenchRates>& after);
 
 std::string ToMarkdown(const std::vector<BenchRatio>& ratios);
 nlohmann::json ToJson(const std::vector<BenchRatio>& ratios);

@@ -21,6 +21,8 @@ BenchReport ExampleReport() {
   report.model_path = "model.gguf";
   report.rates = {1.25e9, 3.1e10};
   report.budget_bytes = 8589934592;
+  report.model_bytes = 123;
+  report.settings = {{"profile", "--io-depth 32"}, {"io_depth", 32}, {"lookahead", "auto"}};
   for (int i = 0; i < 3; ++i) {
     BenchRow row;
     row.test = {i == 0, 512 >> i, i == 2 ? 8192 : 0};
@@ -34,6 +36,24 @@ BenchReport ExampleReport() {
     report.rows.push_back(row);
   }
   report.token_times = {{"tg256", 0, {0.25, 0.5}}};
+  return report;
+}
+
+// What takes the place of the tests.
+BenchReport SustainedReport() {
+  BenchReport report = ExampleReport();
+  report.rows.clear();
+  report.token_times.clear();
+  report.special_test = "tg128";
+  report.sustained.emplace();
+  report.sustained->windows = {{2, 10, 0.5, 1e6}, {4, 10, 0.25, 2e6}};
+  return report;
+}
+
+BenchReport PairsReport() {
+  BenchReport report = SustainedReport();
+  report.sustained.reset();
+  report.pairs = {{3, 2}, {5, 4}};
   return report;
 }
 
@@ -78,6 +98,8 @@ TEST(BenchOutput, CsvReadsBackTheSame) {
     EXPECT_EQ(std::stod(line[at["hit_rate"]]), row.hit_rate);
     EXPECT_EQ(std::stoull(line[at["budget_bytes"]]), report.budget_bytes);
     EXPECT_EQ(line[at["hash"]], "fedcba9876543210");
+    EXPECT_EQ(line[at["io_depth"]], "32");
+    EXPECT_EQ(line[at["profile"]], "--io-depth 32");
   }
   EXPECT_EQ(lines[3][at["test"]], "tg128 @ d8192");
 }
@@ -99,24 +121,115 @@ TEST(BenchOutput, JsonAndJsonLinesReadBackTheSame) {
     const nlohmann::json json = nlohmann::json::parse(line);
     EXPECT_EQ(json["machine"]["cpu"], report.cpu);
     EXPECT_EQ(json["model"]["path"], "model.gguf");
+    EXPECT_EQ(json["settings"]["io_depth"], 32);
   }
   EXPECT_EQ(n_lines, 3);
+}
+
+TEST(BenchOutput, WindowsAndPairsTakeThePlaceOfRows) {
+  const auto windows = ParseCsv(ToCsv(SustainedReport()));
+  ASSERT_EQ(windows.size(), 3u);
+  const std::vector<std::string> tail(windows[2].end() - 7, windows[2].end());
+  EXPECT_EQ(tail, (std::vector<std::string>{"tg128", "2", "4", "10", "2.5", "0.25", "2000000"}));
+  const auto pairs = ParseCsv(ToCsv(PairsReport()));
+  ASSERT_EQ(pairs.size(), 3u);
+  EXPECT_EQ(pairs[0].back(), "without_tokens_per_second");
+  EXPECT_EQ(pairs[2].back(), "4");
+  for (const BenchReport& report : {SustainedReport(), PairsReport()}) {
+    std::istringstream lines(ToJsonLines(report));
+    int n_lines = 0;
+    for (std::string line; std::getline(lines, line); ++n_lines) {
+      const nlohmann::json json = nlohmann::json::parse(line);
+      EXPECT_EQ(json["test"], "tg128");
+      EXPECT_EQ(json["machine"]["cpu"], report.cpu);
+    }
+    EXPECT_EQ(n_lines, 2);
+  }
+  EXPECT_NE(
+      ToReportFile(SustainedReport(), "")
+          .find("\n## Windows\n\n```csv\ntest,from_s,seconds,n_tokens,tokens_per_second,hit_rate,"
+                "bytes_read\ntg128,0,2,10,5,0.5,1000000\ntg128,2,4,10,2.5,0.25,2000000\n```"),
+      std::string::npos);
+  EXPECT_NE(ToReportFile(PairsReport(), "")
+                .find("\n## Pairs\n\n```csv\ntest,with_tokens_per_second,"
+                      "without_tokens_per_second\ntg128,3,2\n"),
+            std::string::npos);
+}
+
+TEST(BenchOutput, RatiosAreInEveryFormat) {
+  BenchReport report = ExampleReport();
+  report.compared_with = "old.json";
+  report.differences = {"the memory budget differs: 4 / 8"};
+  report.ratios = {{"tg256", "warm", 2, 3, 1.5, 0.25}};
+  const auto lines = ParseCsv(ToCsv(report));
+  const std::vector<std::string> names(lines[0].end() - 3, lines[0].end());
+  EXPECT_EQ(names, (std::vector<std::string>{"before_tokens_per_second", "ratio", "noise"}));
+  EXPECT_EQ(lines[1].back(), "") << "the earlier report has no pp512";
+  EXPECT_EQ(lines[2].back(), "0.25");
+  EXPECT_EQ(lines[2][lines[2].size() - 2], "1.5");
+  std::istringstream objects(ToJsonLines(report));
+  std::string line;
+  std::getline(objects, line);
+  EXPECT_FALSE(nlohmann::json::parse(line).contains("compared"));
+  std::getline(objects, line);
+  EXPECT_EQ(nlohmann::json::parse(line)["compared"]["ratio"], 1.5);
+  EXPECT_EQ(ToJson(report)["compared"]["differences"].size(), 1u);
+  const std::string text = ToMarkdown(report);
+  EXPECT_LT(text.find("- the memory budget differs: 4 / 8\n"), text.find("| ratio |"));
 }
 
 TEST(BenchOutput, ReportFileHoldsAll) {
   const std::string text = ToReportFile(ExampleReport(), "-m model.gguf -r 3");
   for (const char* part :
        {"larder bench -m model.gguf -r 3", "| pp512 | cold |", "\"commit\"",
+        "settings: io_depth 32, lookahead auto, profile --io-depth 32\n",
         "test,repetition,token,seconds\ntg256,0,0,0.250000\n", "tg256,0,1,0.500000\n"}) {
     EXPECT_NE(text.find(part), std::string::npos) << part;
   }
 }
 
+TEST(BenchCompare, WhatDiffersIsSaid) {
+  const BenchReport old = ExampleReport();
+  BenchReport now = old;
+  now.model_path = "elsewhere/model.gguf";
+  const auto differences = [&now](const std::string& earlier) {
+    const auto before = ReadBenchRows(earlier);
+    EXPECT_TRUE(before.ok()) << before.status().message();
+    return SetupDifferences(before.value(), RatesOf(now));
+  };
+  EXPECT_TRUE(differences(ToJson(old).dump()).empty()) << "the same file, moved";
+  now.model_path = "other.gguf";
+  now.model_bytes = 456;
+  now.lossy = "keys and values kept as Q8_0";
+  now.budget_bytes = 4294967296;
+  now.routing = "workload mid";
+  now.cpu = "Another";
+  now.settings["io_depth"] = 16;
+  now.settings["profile"] = "none";
+  const std::vector<std::string> expected = {
+      "the model differs: model.gguf / other.gguf",
+      "the model's size in bytes differs: 123 / 456",
+      "the change of the model's own answers differs: none / keys and values kept as Q8_0",
+      "the memory budget differs: 8.00 GiB / 4.00 GiB",
+      "the processor differs: " + old.cpu + " / Another",
+      "the setting io_depth differs: 32 / 16"};
+  // An earlier report without a routing says nothing of it.
+  EXPECT_EQ(differences(ToJson(old).dump()), expected);
+  EXPECT_EQ(differences(ToJsonLines(old)), expected);
+  nlohmann::json bare = ToJson(old);
+  for (const char* key : {"model", "machine", "settings", "budget_bytes", "routing"}) {
+    bare[key] = nlohmann::json::array();
+  }
+  EXPECT_EQ(differences(bare.dump()).size(), 1u) << "only what changes the answers is known";
+}
+
 TEST(BenchCompare, RatiosAndNoise) {
-  const std::vector<BenchRates> before = {
-      {"tg128", "warm", {9, 10, 11}}, {"pp512", "warm", {100}}, {"gone", "warm", {1, 1}}};
-  const std::vector<BenchRates> after = {
-      {"tg128", "warm", {14, 15, 16}}, {"pp512", "warm", {90, 90}}, {"tg128", "cold", {1, 1}}};
+  const std::vector<BenchRates> before = {{"tg128", "warm", {9, 10, 11}, {}},
+                                          {"pp512", "warm", {100}, {}},
+                                          {"gone", "warm", {1, 1}, {}}};
+  const std::vector<BenchRates> after = {{"tg128", "warm", {14, 15, 16}, {}},
+                                         {"pp512", "warm", {90, 90}, {}},
+                                         {"tg128", "cold", {1, 1}, {}}};
   const std::vector<BenchRatio> ratios = CompareRows(before, after);
   ASSERT_EQ(ratios.size(), 2u);
   EXPECT_DOUBLE_EQ(ratios[0].ratio, 1.5);

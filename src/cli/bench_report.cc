@@ -183,6 +183,16 @@ nlohmann::json ToJson(const BenchRow& row) {
   return json;
 }
 
+// "batch 512, ctx 640, ..."
+std::string Listed(const nlohmann::json& settings) {
+  std::string text;
+  for (const auto& [name, value] : settings.items()) {
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name,
+                        value.is_string() ? value.get<std::string>() : value.dump());
+  }
+  return text;
+}
+
 std::vector<double> PairRatios(const std::vector<LookaheadPair>& pairs) {
   std::vector<double> ratios;
   for (const LookaheadPair& pair : pairs) {
@@ -247,8 +257,9 @@ std::vector<BenchRow> MakeRows(const BenchTest& test,
 
 std::vector<BenchRates> RatesOf(const BenchReport& report) {
   std::vector<BenchRates> rates;
+  const BenchSetup setup = SetupOf(ToJson(report));
   for (const BenchRow& row : report.rows) {
-    rates.push_back({row.test.Name(), row.cold ? "cold" : "warm", row.rates});
+    rates.push_back({row.test.Name(), row.cold ? "cold" : "warm", row.rates, setup});
   }
   return rates;
 }
@@ -258,13 +269,13 @@ std::string ToMarkdown(const BenchReport& report) {
       "larder {} (commit {}), {}, {}, disk {}\n\nmodel {} ({})\n{}\nrouting: {}; loaded in {:.1f} "
       "s, peak memory {}\nmeasured in this run: memory {:.1f} GB/s ({:.1f} before, {:.1f} after), "
       "disk {:.2f} GB/s ({:.2f} "
-      "before, {:.2f} after)\n\n",
+      "before, {:.2f} after)\nsettings: {}\n\n",
       report.version, report.commit, report.cpu, report.kernel, report.disk, report.model_path,
       report.model_name, report.plan, report.routing, report.load_seconds,
       FormatBytes(report.peak_resident_bytes), report.rates.memory_bytes_per_second / kGiga,
       report.memory_rate_before / kGiga, report.memory_rate_after / kGiga,
       report.rates.disk_bytes_per_second / kGiga, report.disk_rate_before / kGiga,
-      report.disk_rate_after / kGiga);
+      report.disk_rate_after / kGiga, Listed(report.settings));
   text +=
       "| test | state | runs | tokens/s | spread | hits | read/token | p50 ms | p95 ms | first "
       "quarter | last quarter | limit by bytes | limit by pipeline | hash |\n"
@@ -283,12 +294,20 @@ std::string ToMarkdown(const BenchReport& report) {
   if (!report.pairs.empty()) {
     const std::vector<double> ratios = PairRatios(report.pairs);
     text += fmt::format(
-        "lookahead auto against off, {} pairs: {:.3f} times as fast (median; {:.3f} to {:.3f})\n",
-        ratios.size(), Quantile(ratios, 0.5), Quantile(ratios, 0), Quantile(ratios, 1));
+        "{}, lookahead auto against off, {} pairs: {:.3f} times as fast (median; {:.3f} to "
+        "{:.3f})\n",
+        report.special_test, ratios.size(), Quantile(ratios, 0.5), Quantile(ratios, 0),
+        Quantile(ratios, 1));
   }
-  if (report.sustained) text += ToMarkdown(*report.sustained);
+  if (report.sustained) {
+    text += fmt::format("{}, without a pause:\n\n{}", report.special_test,
+                        ToMarkdown(*report.sustained));
+  }
   if (!report.compared_with.empty()) {
-    text += fmt::format("\nbeside {}:\n\n{}", report.compared_with, ToMarkdown(report.ratios));
+    text += fmt::format("\nbeside {}:\n\n", report.compared_with);
+    for (const std::string& difference : report.differences) text += "- " + difference + "\n";
+    if (!report.differences.empty()) text += "\n";
+    text += ToMarkdown(report.ratios);
   }
   return text;
 }
@@ -305,9 +324,13 @@ nlohmann::json ToJson(const BenchReport& report) {
                            {"disk_bytes_per_second", report.rates.disk_bytes_per_second},
                            {"disk_bytes_per_second_before", report.disk_rate_before},
                            {"disk_bytes_per_second_after", report.disk_rate_after}}},
-                         {"model", {{"path", report.model_path}, {"name", report.model_name}}},
+                         {"model",
+                          {{"path", report.model_path},
+                           {"name", report.model_name},
+                           {"size_bytes", report.model_bytes}}},
                          {"plan", report.plan},
                          {"routing", report.routing},
+                         {"settings", report.settings},
                          {"budget_bytes", report.budget_bytes},
                          {"dense_bytes", report.dense_bytes},
                          {"load_s", report.load_seconds},
@@ -318,12 +341,23 @@ nlohmann::json ToJson(const BenchReport& report) {
   AddSummary(report, &json);
   if (!report.pairs.empty()) {
     const std::vector<double> ratios = PairRatios(report.pairs);
-    json["lookahead_pairs"] = {{"ratios", ratios},
+    json["lookahead_pairs"] = {{"test", report.special_test},
+                               {"pairs", nlohmann::json::array()},
+                               {"ratios", ratios},
                                {"lookahead_ratio_median", Quantile(ratios, 0.5)}};
+    for (const LookaheadPair& pair : report.pairs) {
+      json["lookahead_pairs"]["pairs"].push_back(
+          {{"with_tokens_per_second", pair.with}, {"without_tokens_per_second", pair.without}});
+    }
   }
-  if (report.sustained) json["sustained"] = ToJson(*report.sustained);
+  if (report.sustained) {
+    json["sustained"] = ToJson(*report.sustained);
+    json["sustained"]["test"] = report.special_test;
+  }
   if (!report.compared_with.empty()) {
-    json["compared"] = {{"with", report.compared_with}, {"rows", ToJson(report.ratios)}};
+    json["compared"] = {{"with", report.compared_with},
+                        {"differences", report.differences},
+                        {"rows", ToJson(report.ratios)}};
   }
   return json;
 }

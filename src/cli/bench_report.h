@@ -58,9 +58,13 @@ struct BenchReport {
   std::string disk;
   std::string model_path;
   std::string model_name;
+  std::uint64_t model_bytes = 0;
   std::string plan;
   std::string lossy;    // what changes the answer; empty: nothing
   std::string routing;  // "the model's own router", "workload mid" ...
+  /// All that is needed to repeat the run and not said elsewhere, by the names of the options: as
+  /// they were in effect, whether given, chosen or taken from a profile. A flat JSON object.
+  nlohmann::json settings = nlohmann::json::object();
   MachineRates rates;
   double memory_rate_before = 0;  // their mean is in `rates`, unless named; bytes/s
   double memory_rate_after = 0;
@@ -73,10 +77,12 @@ struct BenchReport {
   std::vector<BenchRow> rows;
   /// The last answer row beside limits at the disk rate that this run probed itself.
   std::optional<BenchRow> probed_answer;
+  std::string special_test;  // of pairs or the sustained run
   std::vector<LookaheadPair> pairs;
   std::optional<SustainedRun> sustained;
-  std::vector<BenchRatio> ratios;  // to an earlier report
-  std::string compared_with;       // its file; empty: none
+  std::vector<BenchRatio> ratios;        // to an earlier report
+  std::vector<std::string> differences;  // of its setup
+  std::string compared_with;             // its file; empty: none
   std::vector<TokenTimes> token_times;
 };
 

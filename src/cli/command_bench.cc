@@ -24,6 +24,7 @@
 #include "cli/machine_info.h"
 #include "cli/number_list.h"
 #include "cli/output.h"
+#include "cli/output_file.h"
 #include "cli/probes.h"
 #include "cli/program_version.h"
 #include "cli/routing_replay.h"
@@ -223,7 +224,40 @@ void FillRows(const TestResults& results, const ModelLayout& layout, const Model
   }
 }
 
-Status FillFromEngine(const BenchFlags& flags, EngineOptions options, BenchReport* report) {
+// What was in effect, with what the plan chose in place of "by default".
+nlohmann::json SettingsOf(const BenchFlags& flags, const Engine& engine) {
+  const EngineFlags& given = flags.engine;
+  nlohmann::json settings = {{"profile", given.from_profile.empty() ? "none" : given.from_profile},
+                             {"memory", given.memory.empty() ? "chosen" : given.memory},
+                             {"ctx", engine.plan().context_tokens},
+                             {"threads", engine.plan().n_threads},
+                             {"pin", given.pin},
+                             {"batch", engine.plan().max_batch},
+                             {"kv_type", given.kv_type},
+                             {"experts", engine.shape().n_used},
+                             {"expert_mass", given.expert_mass},
+                             {"io", given.io},
+                             {"io_depth", given.io_depth},
+                             {"reads", given.reads},
+                             {"io_throttle", given.throttle.empty() ? "none" : given.throttle},
+                             {"lookahead", given.lookahead},
+                             {"lookahead_depth", given.lookahead_depth},
+                             {"cache_half_life", given.cache_half_life},
+                             {"warm_start", given.warm_start},
+                             {"seed", flags.seed}};
+  if (!flags.workload.empty() || !flags.trace.empty()) settings["recall"] = flags.recall;
+  if (!flags.disk_rate.empty()) settings["disk_rate"] = flags.disk_rate;
+  return settings;
+}
+
+std::uint64_t ModelBytes(const GgufModel& file) {
+  std::uint64_t size_bytes = 0;
+  for (int i = 0; i < file.tensors.n_files(); ++i) size_bytes += file.tensors.file(i).size_bytes();
+  return size_bytes;
+}
+
+Status FillFromEngine(const BenchFlags& flags, EngineOptions options, ExpertTimeline* timeline,
+                      BenchReport* report) {
   const std::int64_t start_us = NowUs();
   const EngineOptions probe_options = options;
   LARDER_ASSIGN_OR_RETURN(std::unique_ptr<Engine> engine, LoadEngine(std::move(options)));
@@ -235,13 +269,12 @@ Status FillFromEngine(const BenchFlags& flags, EngineOptions options, BenchRepor
   LARDER_ASSIGN_OR_RETURN(report->model_name, engine->metadata().GetStringOr("general.name", ""));
   LARDER_ASSIGN_OR_RETURN(const Routing routing, MakeRouting(flags, engine->shape()));
   report->routing = routing.name;
+  report->settings = SettingsOf(flags, *engine);
   engine->SetRouting(routing.source());
-  ExpertTimeline timeline;
-  if (!flags.timeline.empty()) engine->SetTimeline(&timeline);
+  if (!flags.timeline.empty()) engine->SetTimeline(timeline);
   LARDER_ASSIGN_OR_RETURN(const TestResults results,
                           RunTests(flags, engine.get(), routing.counter.get()));
   engine->SetTimeline(nullptr);
-  if (!flags.timeline.empty()) LARDER_RETURN_IF_ERROR(timeline.WriteCsv(flags.timeline));
   engine->SetRouting(nullptr);
   report->peak_resident_bytes = PeakResidentBytes();
   LARDER_ASSIGN_OR_RETURN(
@@ -257,19 +290,31 @@ Status FillFromEngine(const BenchFlags& flags, EngineOptions options, BenchRepor
   // The engine's layout points into its file; this one reads the headers again.
   LARDER_ASSIGN_OR_RETURN(const GgufModel file, OpenGguf(probe_options.model_path));
   LARDER_ASSIGN_OR_RETURN(const std::unique_ptr<Model> model, MakeModel(file, ModelOverrides{}));
+  report->model_bytes = ModelBytes(file);
   if (!flags.disk_rate.empty()) {
     LARDER_ASSIGN_OR_RETURN(const std::uint64_t rate_bytes, ParseSize(flags.disk_rate));
     report->rates.disk_bytes_per_second = static_cast<double>(rate_bytes);
   }
   MachineRates probed = report->rates;
   probed.disk_bytes_per_second = (report->disk_rate_before + report->disk_rate_after) / 2;
+  report->special_test = flags.tests.front().Name();
   report->pairs = results.pairs;
   report->sustained = results.sustained;
   FillRows(results, model->layout(), shape, probed, report);
   return Status::Ok();
 }
 
-Status Bench(const BenchFlags& flags, const std::string& settings) {
+Status Print(const BenchFlags& flags, const BenchReport& report) {
+  if (flags.output == "md") return WriteStdout(ToMarkdown(report));
+  for (const std::string& difference : report.differences) {
+    PrintTo(stderr, "larder: {}\n", difference);
+  }
+  if (flags.output == "json") return WriteStdout(DumpJson(ToJson(report), 2) + "\n");
+  return WriteStdout(flags.output == "csv" ? ToCsv(report) : ToJsonLines(report));
+}
+
+Status Bench(BenchFlags flags, const std::string& words) {
+  LARDER_ASSIGN_OR_RETURN(flags.engine, WithProfile(flags.engine));
   LARDER_ASSIGN_OR_RETURN(EngineOptions options, MakeEngineOptions(flags.engine));
   if (options.context_tokens == 0) {
     for (const BenchTest& test : flags.tests) {
@@ -285,16 +330,31 @@ Status Bench(const BenchFlags& flags, const std::string& settings) {
   report.model_path = options.model_path;
   LARDER_ASSIGN_OR_RETURN(report.memory_rate_before, MeasureMemory(options));
   LARDER_ASSIGN_OR_RETURN(report.disk_rate_before, MeasureDiskBefore(options, flags.seed));
-  LARDER_RETURN_IF_ERROR(FillFromEngine(flags, std::move(options), &report));
+  ExpertTimeline timeline;
+  LARDER_RETURN_IF_ERROR(FillFromEngine(flags, std::move(options), &timeline, &report));
   report.compared_with = flags.compare;
-  report.ratios = CompareRows(flags.before, RatesOf(report));
-  if (!flags.report.empty()) {
-    LARDER_RETURN_IF_ERROR(WriteTextFile(flags.report, ToReportFile(report, settings)));
+  const std::vector<BenchRates> rates = RatesOf(report);
+  report.ratios = CompareRows(flags.before, rates);
+  report.differences = SetupDifferences(flags.before, rates);
+  // Whichever of these cannot be written, the others are.
+  Status written = Print(flags, report);
+  const auto keep_first = [&written](const Status& next) {
+    if (written.ok()) written = next;
+  };
+  if (!flags.report.empty()) keep_first(WriteTextFile(flags.report, ToReportFile(report, words)));
+  if (!flags.timeline.empty()) keep_first(timeline.WriteCsv(flags.timeline));
+  return written;
+}
+
+// Known before the measurement, which would be lost.
+Status CheckOutputs(const BenchFlags& flags) {
+  const std::vector<std::string> inputs = {flags.compare, flags.trace, flags.tokens};
+  LARDER_RETURN_IF_ERROR(CheckOutputFile(flags.report, inputs));
+  LARDER_RETURN_IF_ERROR(CheckOutputFile(flags.timeline, inputs));
+  if (!flags.report.empty() && flags.report == flags.timeline) {
+    return InvalidArgument("--report and --timeline name the same file; give each its own");
   }
-  if (flags.output == "json") return WriteStdout(DumpJson(ToJson(report), 2) + "\n");
-  if (flags.output == "jsonl") return WriteStdout(ToJsonLines(report));
-  if (flags.output == "csv") return WriteStdout(ToCsv(report));
-  return WriteStdout(ToMarkdown(report));
+  return Status::Ok();
 }
 
 Status CheckFlags(BenchFlags* checked) {
@@ -307,6 +367,9 @@ Status CheckFlags(BenchFlags* checked) {
   }
   if (flags.n_pairs > 0 && flags.sustained_minutes > 0) {
     return InvalidArgument("--pairs and --sustained exclude each other");
+  }
+  if (!flags.compare.empty() && (flags.n_pairs > 0 || flags.sustained_minutes > 0)) {
+    return InvalidArgument("--compare needs the tests that --pairs and --sustained take away");
   }
   LARDER_ASSIGN_OR_RETURN(checked->tests, MakeTests(flags));
   if (!flags.compare.empty()) {
@@ -333,12 +396,12 @@ Status CheckFlags(BenchFlags* checked) {
   }
   for (const std::string& path : {flags.trace, flags.tokens}) {
     if (path.empty() || access(path.c_str(), R_OK) == 0) continue;
-    return InvalidArgument("cannot read {}: {}; check the name", path, std::strerror(errno));
+    return NotFound("cannot read {}: {}; check the name", path, std::strerror(errno));
   }
   if (!flags.tokens.empty()) {
     LARDER_RETURN_IF_ERROR(ParseTokenIds("@" + flags.tokens).status());
   }
-  return Status::Ok();
+  return CheckOutputs(flags);
 }
 
 void AddBenchFlags(CLI::App* app, BenchFlags* flags) {
@@ -402,7 +465,7 @@ int BenchMain(const Arguments& arguments) {
   if (const auto exit_status = line.Parse(arguments)) return *exit_status;
   const Status checked = CheckFlags(&flags);
   if (!checked.ok()) return Fail(checked);
-  const Status status = Bench(flags, fmt::format("{}", fmt::join(arguments, " ")));
+  const Status status = Bench(std::move(flags), fmt::format("{}", fmt::join(arguments, " ")));
   return status.ok() ? kExitSuccess : Fail(status);
 }
 

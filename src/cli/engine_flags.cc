@@ -117,9 +117,11 @@ void WarnAboveMachine(std::uint64_t budget_bytes) {
           FormatBytes(budget_bytes), FormatBytes(machine_bytes));
 }
 
-// The flags with what was not given taken from the model's profile.
+}  // namespace
+
 Result<EngineFlags> WithProfile(EngineFlags flags) {
-  if (flags.profile == "none" || flags.app == nullptr) return flags;
+  const CLI::App* app = std::exchange(flags.app, nullptr);
+  if (flags.profile == "none" || app == nullptr) return flags;
   LARDER_ASSIGN_OR_RETURN(const std::string model_path, ResolveModel(flags.model));
   std::uint64_t budget_bytes = 0;
   if (!flags.memory.empty()) {
@@ -130,8 +132,8 @@ Result<EngineFlags> WithProfile(EngineFlags flags) {
   const std::optional<EngineProfile> profile = FindProfile(model_path, budget_bytes);
   if (!profile) return flags;
   TuneSettings settings = profile->settings;
-  const auto take = [&flags, &settings](const char* option, auto* value, auto TuneSettings::*from) {
-    if (flags.app->count(option) == 0) {
+  const auto take = [app, &settings](const char* option, auto* value, auto TuneSettings::*from) {
+    if (app->count(option) == 0) {
       *value = settings.*from;
     } else {
       settings.*from = TuneSettings().*from;
@@ -148,13 +150,12 @@ Result<EngineFlags> WithProfile(EngineFlags flags) {
   take("--lookahead", &flags.lookahead, &TuneSettings::lookahead);
   take("--lookahead-depth", &flags.lookahead_depth, &TuneSettings::lookahead_depth);
   take("--cache-half-life", &flags.cache_half_life, &TuneSettings::cache_half_life);
-  if (settings == TuneSettings()) return flags;
+  flags.from_profile = settings.Options();
+  if (flags.from_profile.empty()) return flags;
   PrintTo(stderr, "larder: profile of this model ({}): {}\n", ProfilePath(model_path),
-          settings.Options());
+          flags.from_profile);
   return flags;
 }
-
-}  // namespace
 
 Result<EngineOptions> MakeEngineOptions(const EngineFlags& given) {
   LARDER_ASSIGN_OR_RETURN(const EngineFlags flags, WithProfile(given));

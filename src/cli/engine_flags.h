@@ -32,6 +32,7 @@ struct EngineFlags {
   std::string pin = "auto";
   std::string warm_start = "off";  // the command's own default
   std::string profile = "auto";
+  std::string from_profile;  // the options that WithProfile took
 };
 
 /// Adds -m --memory --ctx --threads --batch --experts --expert-mass --io --io-depth --reads
@@ -39,8 +40,13 @@ struct EngineFlags {
 /// --profile. `app` outlives the use of `flags` and its copies.
 void AddEngineFlags(CLI::App* app, EngineFlags* flags);
 
-/// Checks what was given, finds the demo model when no -m was, and takes what was not given from
-/// the model's profile, if there is one (said on stderr). kInvalidArgument names the option.
+/// `flags` with what was not given taken from the model's profile, if there is one (said on
+/// stderr); what comes back counts as given. kInvalidArgument when the model or the budget is no
+/// such thing.
+Result<EngineFlags> WithProfile(EngineFlags flags);
+
+/// Checks what was given, finds the demo model when no -m was, and takes the rest from the
+/// model's profile, as WithProfile does. kInvalidArgument names the option.
 Result<EngineOptions> MakeEngineOptions(const EngineFlags& flags);
 
 /// Engine::Load with a progress line; then says on stderr how the budget is spent and what changes
