@@ -37,32 +37,26 @@ class ToolCompiler {
  public:
   explicit ToolCompiler(CallFormat format) : format_(format), b_(json_.builder()) {}
 
-  Result<Grammar> Compile(const std::vector<ToolDefinition>& tools, CallChoice choice) {
-    if (format_ != CallFormat::kHermesJson && format_ != CallFormat::kQwenXml &&
-        format_ != CallFormat::kDeepseek && format_ != CallFormat::kHarmony) {
+  Result<Grammar> Compile(const std::vector<ToolDefinition>& tools, CallChoice choice,
+                          std::string_view text_schema) {
+    if (!CanHoldCalls(format_)) {
       return Unsupported("calls in the format {} cannot be held to a schema",
                          CallFormatName(format_));
     }
     if (tools.empty()) return InvalidArgument("there is no tool that a call could be held to");
     const RuleId root = b_.AddRule();
     const NodeId called = b_.AddNode();
-    const NodeId text = b_.AddNode();
-    NodeId begin = text;
-    if (format_ == CallFormat::kHarmony) {
-      // A recipient counts in a header only, and an answer begins in one.
-      begin = b_.AddNode();
-      AddFreeText(text, {{"<|channel|>", begin}, {"<|start|>", begin}});
-      AddFreeText(begin, {{"to=functions.", called}, {"<|message|>", text}});
+    const NodeId behind = b_.AddNode();
+    if (choice == CallChoice::kFree && text_schema.empty()) {
+      AddTextAndCalls(b_.RuleStart(root), called, behind);
     } else {
-      AddFreeText(text, {{std::string(Opening(format_)), called}});
+      AddCallsOnly(b_.RuleStart(root), called, behind);
     }
-    if (choice == CallChoice::kFree) b_.AddNothing(b_.RuleStart(root), begin);
-    if (choice == CallChoice::kRequired) {
-      b_.MarkFreeText(b_.RuleStart(root));
-      b_.AddText(b_.RuleStart(root), Opening(format_), called);
+    if (choice == CallChoice::kFree && !text_schema.empty()) {
+      LARDER_RETURN_IF_ERROR(AddJsonText(b_.RuleStart(root), text_schema));
     }
     for (const ToolDefinition& tool : tools) {
-      const Status added = AddCall(called, tool, text);
+      const Status added = AddCall(called, tool, behind);
       if (!added.ok()) return added.WithContext("tool " + tool.name);
       if (!b_.fits()) return SchemaTooLarge();
     }
@@ -72,6 +66,54 @@ class ToolCompiler {
   }
 
  private:
+  // Free text from `begin` on, and behind the calls.
+  void AddTextAndCalls(NodeId begin, NodeId called, NodeId text) {
+    if (format_ != CallFormat::kHarmony) {
+      AddFreeText(text, {{std::string(Opening(format_)), called}});
+      return b_.AddNothing(begin, text);
+    }
+    // A recipient counts in a header only, and an answer begins in one.
+    const NodeId header = b_.AddNode();
+    AddFreeText(text, {{"<|channel|>", header}, {"<|start|>", header}});
+    AddFreeText(header, {{"to=functions.", called}, {"<|message|>", text}});
+    b_.AddNothing(begin, header);
+  }
+
+  // One call at once, and behind each at most another.
+  void AddCallsOnly(NodeId begin, NodeId called, NodeId behind) {
+    b_.MarkFreeText(begin);
+    b_.AddText(begin, Opening(format_), called);
+    b_.Accept(behind);
+    b_.MarkFreeText(behind);
+    if (format_ == CallFormat::kHarmony) {
+      const NodeId header = b_.Then(behind, "<|start|>assistant");
+      b_.MarkFreeText(header);
+      b_.AddText(header, Opening(format_), called);
+      return;
+    }
+    b_.AddText(behind, Opening(format_), called);
+    const NodeId next_line = b_.Then(behind, "\n");
+    b_.MarkFreeText(next_line);
+    b_.AddText(next_line, Opening(format_), called);
+    if (format_ != CallFormat::kDeepseek) return;
+    const NodeId section = b_.Then(begin, "<｜tool▁calls▁begin｜>");
+    b_.MarkFreeText(section);
+    b_.AddText(section, Opening(format_), called);
+    b_.Accept(b_.Then(behind, "<｜tool▁calls▁end｜>"));
+  }
+
+  // An answer in harmony says first that it is one.
+  Status AddJsonText(NodeId begin, std::string_view schema) {
+    LARDER_ASSIGN_OR_RETURN(const RuleId text, AddJsonSchema(&json_, schema));
+    if (format_ == CallFormat::kHarmony) {
+      const NodeId channel = b_.Then(begin, "<|channel|>final");
+      b_.MarkFreeText(channel);
+      begin = b_.Then(channel, "<|message|>");
+    }
+    b_.Accept(b_.ThenRule(begin, text));
+    return Status::Ok();
+  }
+
   // From `root` any bytes; behind each of the openings it goes on at that opening's node (Aho and
   // Corasick).
   void AddFreeText(NodeId root, const std::map<std::string, NodeId>& openings) {
@@ -354,8 +396,13 @@ class ToolCompiler {
 }  // namespace
 
 Result<Grammar> CompileToolCalls(CallFormat format, const std::vector<ToolDefinition>& tools,
-                                 CallChoice choice) {
-  return ToolCompiler(format).Compile(tools, choice);
+                                 CallChoice choice, std::string_view text_schema) {
+  return ToolCompiler(format).Compile(tools, choice, text_schema);
+}
+
+bool CanHoldCalls(CallFormat format) {
+  return format == CallFormat::kHermesJson || format == CallFormat::kQwenXml ||
+         format == CallFormat::kDeepseek || format == CallFormat::kHarmony;
 }
 
 }  // namespace larder

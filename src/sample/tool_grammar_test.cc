@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "sample/constraint_testing.h"
 #include "text/vocabulary_testing.h"
 
@@ -170,9 +172,43 @@ TEST(ToolGrammar, ARequiredCallComesFirst) {
   const std::string call =
       "<｜tool▁call▁begin｜>get_weather<｜tool▁sep｜>{\"city\":\"Rome\"}<｜tool▁call▁end｜>";
   EXPECT_TRUE(GrammarReads(grammar, call));
-  EXPECT_TRUE(GrammarReads(grammar, call + call + "text"));
+  EXPECT_TRUE(GrammarReads(grammar, call + "\n" + call + call));
+  EXPECT_TRUE(
+      GrammarReads(grammar, "<｜tool▁calls▁begin｜>" + call + call + "<｜tool▁calls▁end｜>"));
   EXPECT_FALSE(GrammarReads(grammar, ""));
   EXPECT_FALSE(GrammarReads(grammar, "text" + call));
+  EXPECT_FALSE(GrammarReads(grammar, call + "text"));
+}
+
+// An answer that is no call satisfies the schema.
+TEST(ToolGrammar, CallsOrAJsonText) {
+  const std::string schema = R"({"type": "object", "properties": {"n": {"type": "integer"}}})";
+  const std::string json = R"({"n": 3})";
+  const std::map<CallFormat, std::string> calls = {
+      {CallFormat::kHermesJson, "<tool_call>{\"name\": \"now\", \"arguments\": {}}</tool_call>"},
+      {CallFormat::kQwenXml, "<tool_call>\n<function=now>\n</function>\n</tool_call>"},
+      {CallFormat::kDeepseek, "<｜tool▁call▁begin｜>now<｜tool▁sep｜>{}<｜tool▁call▁end｜>"},
+      {CallFormat::kHarmony, "<|channel|>commentary to=functions.now<|message|>{}<|call|>"}};
+  for (const auto& [format, call] : calls) {
+    const bool harmony = format == CallFormat::kHarmony;
+    const std::string text = harmony ? "<|channel|>final<|message|>" + json : json;
+    const std::string next = harmony ? "<|start|>assistant" : "\n";
+    Result<Grammar> grammar = CompileToolCalls(format, Tools(), CallChoice::kFree, schema);
+    ASSERT_TRUE(grammar.ok()) << grammar.status().message();
+    for (const std::string& right : {text, call, call + next + call}) {
+      EXPECT_TRUE(GrammarReads(*grammar, right)) << right;
+    }
+    for (const std::string& wrong : {std::string(), "Hm. " + call, call + text, text + call,
+                                     std::string("{\"n\": \"x\"}"), call + " Done."}) {
+      EXPECT_FALSE(GrammarReads(*grammar, wrong)) << wrong;
+    }
+    grammar = CompileToolCalls(format, Tools(), CallChoice::kRequired, schema);
+    ASSERT_TRUE(grammar.ok());
+    EXPECT_TRUE(GrammarReads(*grammar, call));
+    EXPECT_FALSE(GrammarReads(*grammar, text));
+  }
+  EXPECT_FALSE(CompileToolCalls(CallFormat::kKimi, Tools(), CallChoice::kFree, schema).ok());
+  EXPECT_FALSE(CanHoldCalls(CallFormat::kKimi));
 }
 
 // Markers that are special tokens, as in Qwen's vocabularies, come where their text may.
