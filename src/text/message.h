@@ -16,9 +16,10 @@ const char* RoleName(Role role);
 
 /// One call of a tool by the model.
 struct ToolCall {
-  std::string id;              // unique in the conversation; empty where nobody needs it
-  std::string name;            // of the tool, as its definition has it
-  std::string arguments_json;  // an object, as JSON text; "{}" when there are none
+  std::string id;    // unique in the conversation; empty where nobody needs it
+  std::string name;  // of the tool, as its definition has it
+  /// An object, as JSON text; "{}" when there are none. Of a call that was cut off: what there is.
+  std::string arguments_json;
 };
 
 /// A piece of a message's content. Larder's models read text; other kinds are kept so that a

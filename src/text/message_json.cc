@@ -101,11 +101,6 @@ Result<ToolCall> CallFromJson(const OrderedJson& json) {
   } else if (arguments->is_string()) {
     call.arguments_json = arguments->get<std::string>();
     if (call.arguments_json.empty()) call.arguments_json = "{}";
-    LARDER_ASSIGN_OR_RETURN(const OrderedJson parsed,
-                            ParseJson(call.arguments_json, "a tool call's 'arguments'"));
-    if (!parsed.is_object()) {
-      return InvalidArgument("a tool call's 'arguments' must be an object");
-    }
   } else if (arguments->is_object()) {
     call.arguments_json = JsonText(*arguments);
   } else {
@@ -193,7 +188,7 @@ OrderedJson MessageToJson(const Message& message, bool arguments_as_text) {
     OrderedJson function = {{"name", call.name}, {"arguments", call.arguments_json}};
     if (!arguments_as_text) {
       const Result<OrderedJson> arguments = ParseJson(call.arguments_json, "arguments");
-      if (arguments.ok()) function["arguments"] = *arguments;
+      if (arguments.ok() && arguments->is_object()) function["arguments"] = *arguments;
     }
     OrderedJson one = OrderedJson::object();
     if (!call.id.empty()) one["id"] = call.id;
@@ -204,6 +199,21 @@ OrderedJson MessageToJson(const Message& message, bool arguments_as_text) {
   if (!message.tool_call_id.empty()) json["tool_call_id"] = message.tool_call_id;
   if (!message.name.empty()) json["name"] = message.name;
   return json;
+}
+
+bool WrapTextArguments(OrderedJson* messages) {
+  bool wrapped = false;
+  for (OrderedJson& message : *messages) {
+    const auto calls = message.find("tool_calls");
+    if (calls == message.end()) continue;
+    for (OrderedJson& call : *calls) {
+      OrderedJson& arguments = call["function"]["arguments"];
+      if (!arguments.is_string()) continue;
+      arguments = OrderedJson{{"arguments", arguments.get<std::string>()}};
+      wrapped = true;
+    }
+  }
+  return wrapped;
 }
 
 Result<ToolDefinition> ToolFromJson(const OrderedJson& json) {

@@ -27,13 +27,18 @@ Result<OrderedJson> ParseJson(std::string_view text, std::string_view what);
 std::string JsonText(const OrderedJson& json);
 
 /// One message. "developer" is a system message; "thinking" and "reasoning" are also read as
-/// reasoning. Arguments of calls may be an object or its text. kInvalidArgument names the field.
+/// reasoning. Arguments of calls may be an object or a text: a call that was cut off has one that
+/// is no object. kInvalidArgument names the field.
 Result<Message> MessageFromJson(const OrderedJson& json);
 Result<std::vector<Message>> MessagesFromJson(const OrderedJson& json);
 
 /// `arguments_as_text`: as APIs write them; otherwise as the objects that templates expect. Text
-/// that is no JSON stays text.
+/// that is no JSON object stays text.
 OrderedJson MessageToJson(const Message& message, bool arguments_as_text);
+
+/// For templates that read arguments of calls as objects only: those that MessageToJson left as
+/// text become {"arguments": TEXT}. False when there are none.
+bool WrapTextArguments(OrderedJson* messages);
 
 /// A definition, whole or only its "function" part. kInvalidArgument names the field.
 Result<ToolDefinition> ToolFromJson(const OrderedJson& json);

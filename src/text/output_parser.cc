@@ -183,16 +183,18 @@ void MessageBuilder::Add(const OutputDelta& delta) {
   }
 }
 
-Message MessageBuilder::Build(int first_id) const {
+Message MessageBuilder::BuildFrom(int first_id, bool broken_calls) const {
   Message message;
   message.role = Role::kAssistant;
   if (!text_.empty()) message.text = WithValidUtf8(text_);
   if (!reasoning_.empty()) message.reasoning = WithValidUtf8(reasoning_);
   for (const Call& one : calls_) {
-    if (!one.ended) continue;
-    message.tool_calls.push_back(one.call);
-    message.tool_calls.back().name = WithValidUtf8(one.call.name);
-    message.tool_calls.back().id = "call_" + std::to_string(first_id++);
+    if (!one.ended && !broken_calls) continue;
+    ToolCall call = one.call;
+    call.name = WithValidUtf8(call.name);
+    call.arguments_json = WithValidUtf8(call.arguments_json);
+    call.id = "call_" + std::to_string(first_id++);
+    message.tool_calls.push_back(std::move(call));
   }
   return message;
 }

@@ -97,7 +97,10 @@ class MessageBuilder {
   /// The message so far. A text or reasoning that was never begun is absent; calls are those that
   /// ended well, with ids call_1, call_2, ... counted on from `first_id`. Bytes that are not UTF-8
   /// (an answer may be cut inside a character) become U+FFFD, so that templates and JSON take it.
-  Message Build(int first_id = 1) const;
+  Message Build(int first_id = 1) const { return BuildFrom(first_id, false); }
+  /// The same with the calls that did not end well in their places, as far as they came: their
+  /// arguments are no JSON object.
+  Message BuildWithBrokenCalls() const { return BuildFrom(1, true); }
 
   /// The sentences of calls that failed.
   const std::vector<std::string>& failures() const { return failures_; }
@@ -107,6 +110,8 @@ class MessageBuilder {
     ToolCall call;
     bool ended = false;
   };
+  Message BuildFrom(int first_id, bool broken_calls) const;
+
   std::string text_;
   std::string reasoning_;
   std::vector<Call> calls_;

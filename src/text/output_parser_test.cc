@@ -278,6 +278,10 @@ TEST(MessageBuilder, OnlyCallsThatEndedCount) {
   EXPECT_EQ(message.tool_calls[0].arguments_json, "{\"n\": 1}");
   EXPECT_EQ(message.tool_calls[0].id, "call_4");
   EXPECT_EQ(builder.failures().size(), 1u);
+  const Message broken = builder.BuildWithBrokenCalls();
+  ASSERT_EQ(broken.tool_calls.size(), 2u);
+  EXPECT_EQ(broken.tool_calls[0].arguments_json, "[1]");
+  EXPECT_EQ(broken.tool_calls[1].arguments_json, "{\"n\": 1}");
 }
 
 }  // namespace
