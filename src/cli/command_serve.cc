@@ -2,10 +2,12 @@
 // loads meanwhile; ends in order at Ctrl-C or SIGTERM.
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <map>
 #include <thread>
 
 #include "cli/command.h"
@@ -53,6 +55,26 @@ std::string MetadataText(const Metadata& metadata, const char* key) {
   return text != nullptr ? *text : "";
 }
 
+// "35.1B", "120M".
+std::string CountName(double n_parameters) {
+  if (n_parameters >= 1e9) return fmt::format("{:.1f}B", n_parameters / 1e9);
+  if (n_parameters >= 1e6) return fmt::format("{:.1f}M", n_parameters / 1e6);
+  return fmt::format("{:.0f}K", n_parameters / 1e3);
+}
+
+void CountWeights(const TensorDirectory& tensors, ModelFacts* facts) {
+  std::map<DType, double> n_by_type;
+  double n_weights = 0;
+  for (const TensorInfo& tensor : tensors.tensors()) {
+    n_by_type[tensor.dtype] += static_cast<double>(tensor.n_elements());
+    n_weights += static_cast<double>(tensor.n_elements());
+  }
+  const auto most = std::max_element(n_by_type.begin(), n_by_type.end(),
+                                     [](auto& a, auto& b) { return a.second < b.second; });
+  facts->n_parameters = CountName(n_weights);
+  if (most != n_by_type.end()) facts->quantization = DTypeName(most->first);
+}
+
 ModelFacts FactsOf(const Engine& engine, const std::string& path) {
   ModelFacts facts;
   std::error_code ignored;
@@ -64,7 +86,9 @@ ModelFacts FactsOf(const Engine& engine, const std::string& path) {
   facts.modified_unix_us =
       std::chrono::duration_cast<std::chrono::microseconds>(then.time_since_epoch()).count();
   facts.architecture = MetadataText(engine.metadata(), "general.architecture");
-  facts.n_parameters = MetadataText(engine.metadata(), "general.size_label");
+  CountWeights(*engine.layout().bank.directory, &facts);
+  const Result<Sha256Digest> identity = engine.Identity();
+  if (identity.ok()) facts.digest = ToHex(*identity);
   facts.plan = engine.plan().Describe();
   facts.lossy = engine.plan().lossy;
   return facts;

@@ -16,6 +16,12 @@ std::string SseEvent(const OrderedJson& json, const char* name) {
   return event + "data: " + JsonText(json) + "\n\n";
 }
 
+std::optional<OrderedJson> ParseObject(const std::string& json) {
+  Result<OrderedJson> parsed = ParseJson(json, "it");
+  if (!parsed.ok() || !parsed->is_object()) return std::nullopt;
+  return std::move(*parsed);
+}
+
 std::uint64_t RandomSeed() {
   std::random_device device;
   return static_cast<std::uint64_t>(device()) << 32 | device();

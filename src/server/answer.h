@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -85,6 +86,9 @@ class AnswerRenderer {
 
 /// "data: JSON\n\n", with an "event: NAME\n" line before it when there is a name.
 std::string SseEvent(const OrderedJson& json, const char* name = nullptr);
+
+/// The arguments of a call as an object; nullopt when they are none, because it was cut off.
+std::optional<OrderedJson> ParseObject(const std::string& json);
 
 /// `prefix` and 24 random letters and digits.
 std::string NewId(const char* prefix);

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "text/utf8.h"
+
 namespace larder {
 
 StopFinder::StopFinder(std::vector<std::string> stops) : stops_(std::move(stops)) {}
@@ -21,6 +23,7 @@ std::string StopFinder::Push(std::string_view text) {
   if (first != std::string::npos) {
     found_ = true;
     std::string before = held_.substr(0, first);
+    n_cut_ = held_.size() - first;
     held_.clear();
     return before;
   }
@@ -90,8 +93,12 @@ void AnswerReader::Take(std::vector<OutputDelta>* deltas, std::vector<AnswerPiec
     if (stops_.found()) return;
     if (n_calls_ > 0 && !options_.parallel_calls) return;
     if (delta.kind == OutputDelta::Kind::kText) {
-      PutText(stops_.Push(delta.text), pieces);
-      if (stops_.found()) over_ = true;
+      std::string text = stops_.Push(delta.text);
+      if (stops_.found()) {
+        over_ = true;
+        DropCutTokens();
+      }
+      PutText(std::move(text), pieces);
       continue;
     }
     PutText(stops_.Flush(), pieces);
@@ -103,6 +110,15 @@ void AnswerReader::Take(std::vector<OutputDelta>* deltas, std::vector<AnswerPiec
   }
 }
 
+// Tokens of which nothing is shown are not told of either.
+void AnswerReader::DropCutTokens() {
+  std::size_t n_cut = stops_.n_cut();
+  while (!waiting_.empty() && waiting_.back().bytes.size() <= n_cut) {
+    n_cut -= waiting_.back().bytes.size();
+    waiting_.pop_back();
+  }
+}
+
 void AnswerReader::PutText(std::string text, std::vector<AnswerPiece>* pieces) {
   if (!text.empty()) Put({OutputDelta::Kind::kText, std::move(text), 0}, pieces);
 }
@@ -111,6 +127,8 @@ void AnswerReader::Put(OutputDelta delta, std::vector<AnswerPiece>* pieces) {
   AnswerPiece piece;
   piece.choice = options_.choice;
   piece.delta = std::move(delta);
+  // Here, so that a stream shows the same as a whole answer, whatever writes it down.
+  piece.delta.text = WithValidUtf8(piece.delta.text);
   piece.tokens = std::exchange(waiting_, {});
   pieces->push_back(std::move(piece));
 }

@@ -24,6 +24,8 @@ class StopFinder {
   /// What was held back, at the end.
   std::string Flush();
   bool found() const { return found_; }
+  /// Once found: how many bytes of what was pushed are not given out.
+  std::size_t n_cut() const { return n_cut_; }
   const std::string& which() const { return which_; }
 
  private:
@@ -31,6 +33,7 @@ class StopFinder {
   std::string held_;
   std::string which_;
   bool found_ = false;
+  std::size_t n_cut_ = 0;
 };
 
 struct AnswerReaderOptions {
@@ -61,6 +64,7 @@ class AnswerReader {
   void Take(std::vector<OutputDelta>* deltas, std::vector<AnswerPiece>* pieces);
   void Put(OutputDelta delta, std::vector<AnswerPiece>* pieces);
   void PutText(std::string text, std::vector<AnswerPiece>* pieces);
+  void DropCutTokens();
 
   const Tokenizer& tokenizer_;
   AnswerReaderOptions options_;

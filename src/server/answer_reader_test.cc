@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "text/vocabulary_testing.h"
 
 namespace larder {
@@ -124,7 +126,7 @@ TEST(AnswerReader, PlainTextIsLeftAlone) {
     EXPECT_NE(piece.delta.text, "\xc3");
     text += piece.delta.text;
   }
-  EXPECT_EQ(text, "<think>\xc3\xa9\xff");
+  EXPECT_EQ(text, "<think>\xc3\xa9\xef\xbf\xbd");
 }
 
 TEST(AnswerReader, DetailsComeOnceEach) {
@@ -146,6 +148,42 @@ TEST(AnswerReader, DetailsComeOnceEach) {
   }
   for (const TokenDetail& token : end.tokens) bytes += token.bytes;
   EXPECT_EQ(bytes, "azb\xc3");
+}
+
+TEST(AnswerReader, TokensOfAStopTextAreNotShown) {
+  const Metadata metadata = SmallVocabulary("gpt-2", {});
+  const auto tokenizer = *Tokenizer::FromMetadata(metadata);
+  for (const auto& [stop, shown] :
+       std::map<std::string, std::string>{{"cd", "ab"}, {"ab", ""}, {"bc", "a"}, {"x", "abcd"}}) {
+    AnswerReaderOptions options = Chat({stop});
+    options.details = true;
+    AnswerReader reader(*tokenizer, std::move(options));
+    std::vector<AnswerPiece> pieces;
+    const Logprobs logprobs;
+    for (const char c : std::string("abcd")) {
+      if (!reader.OnToken(static_cast<unsigned char>(c), &logprobs, &pieces)) break;
+    }
+    const ChoiceEnd end = reader.Finish(StopCause::kEnd, &pieces);
+    std::string bytes;
+    for (const AnswerPiece& piece : pieces) {
+      for (const TokenDetail& token : piece.tokens) bytes += token.bytes;
+    }
+    for (const TokenDetail& token : end.tokens) bytes += token.bytes;
+    EXPECT_EQ(bytes, shown) << stop;
+  }
+}
+
+// Each byte that is no UTF-8 is one U+FFFD, as a stream and whole.
+TEST(AnswerReader, BrokenCharactersAreTheSameEitherWay) {
+  Reader reader(Chat());
+  reader.Feed("a\xe2\x82z\xff\xff");
+  reader.Finish();
+  std::string streamed;
+  for (const AnswerPiece& piece : reader.pieces()) {
+    streamed += OrderedJson::parse(JsonText(piece.delta.text)).get<std::string>();
+  }
+  EXPECT_EQ(streamed, "a\xef\xbf\xbd\xef\xbf\xbdz\xef\xbf\xbd\xef\xbf\xbd");
+  EXPECT_EQ(reader.message().text, streamed);
 }
 
 }  // namespace

@@ -109,7 +109,9 @@ GenerationRequest AnswerRun::MakeGeneration(std::size_t choice) const {
     generation.reader =
         std::make_unique<OutputReader>(&house_.host->tokenizer(), house_.host->style(),
                                        prepared_.tools, prompt.text, prepared_.think);
-    if (request_.format != AnswerFormat::kText) generation.reader->HoldText();
+    // Where a call may come instead, the model writes what is around the text itself.
+    const bool is_text = request_.format != AnswerFormat::kText && prepared_.tools.empty();
+    if (is_text) generation.reader->HoldText();
   }
   generation.max_tokens = prepared_.max_tokens;
   generation.ignore_end_tokens = request_.ignore_end || prepared_.harmony;
@@ -218,7 +220,10 @@ void AnswerRun::OnFinished(std::size_t choice, const GenerationResult& result) {
   Choice& one = choices_[choice];
   one.ended = true;
   ++n_ended_;
-  usage_.n_reused += result.n_reused;
+  // A prompt's first choice tells what earlier requests left; the others read it from that one.
+  if (choice % static_cast<std::size_t>(request_.n_choices) == 0) {
+    usage_.n_reused += result.n_reused;
+  }
   usage_.n_answer += result.n_generated;
   usage_.n_reasoning += one.reader->n_reasoning();
   usage_.queue_us = std::max(usage_.queue_us, result.queue_us);
@@ -261,7 +266,7 @@ void AnswerRun::Finish() {
   for (std::size_t i = 0; i < choices_.size(); ++i) {
     Choice& one = choices_[i];
     ChoiceAnswer answer;
-    answer.message = one.builder.Build();
+    answer.message = one.builder.BuildWithBrokenCalls();
     if (request_.echo) {
       answer.message.text =
           prepared_.prompts[i / static_cast<std::size_t>(request_.n_choices)].text +

@@ -103,17 +103,17 @@ class AnthropicRenderer : public AnswerRenderer {
       content.push_back(
           {{"type", "thinking"}, {"thinking", *one.message.reasoning}, {"signature", ""}});
     }
-    const bool silent = one.message.tool_calls.empty() && !one.message.reasoning;
-    if (one.message.text || silent) {
-      content.push_back({{"type", "text"}, {"text", one.message.text.value_or("")}});
-    }
+    if (one.message.text) content.push_back({{"type", "text"}, {"text", *one.message.text}});
     for (const ToolCall& call : one.message.tool_calls) {
-      const Result<OrderedJson> input = ParseJson(call.arguments_json, "arguments");
+      const auto input = ParseObject(call.arguments_json);
+      // Only where "max_tokens" says so may a call be a part of one.
+      if (!input && one.end.cause != StopCause::kLength) continue;
       content.push_back({{"type", "tool_use"},
                          {"id", NewId("toolu_")},
                          {"name", call.name},
-                         {"input", input.ok() ? *input : OrderedJson::object()}});
+                         {"input", input.value_or(OrderedJson::object())}});
     }
+    if (content.empty()) content.push_back({{"type", "text"}, {"text", ""}});
     json["content"] = std::move(content);
     json["stop_reason"] = StopReasonOf(one.end.cause);
     json["stop_sequence"] = StopTextOf(one.end);

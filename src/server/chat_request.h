@@ -51,7 +51,8 @@ struct ChatRequest {
   ToolChoice tool_choice = ToolChoice::kAuto;
   std::string forced_tool;  // kRequired: this one; empty: any
   bool parallel_calls = true;
-  AnswerFormat format = AnswerFormat::kText;
+  AnswerFormat format = AnswerFormat::kText;  // of an answer that is no call
+  std::string format_field;                   // where the caller asked for it, or gave the schema
   std::string schema_json;
 
   std::optional<bool> thinking;                 // absent: the server's default

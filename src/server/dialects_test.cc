@@ -1,6 +1,8 @@
 // Anthropic's messages, OpenAI's responses and Ollama's lines, whole and as streams.
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "server/server_testing.h"
 
 namespace larder {
@@ -179,6 +181,47 @@ TEST(Responses, AnswersWholeAndEchoesTheRequest) {
   EXPECT_EQ(json["usage"]["output_tokens"], server.generator->answer.size());
 }
 
+TEST(Responses, LogProbabilitiesWhereIncluded) {
+  TestServer server;
+  const OrderedJson json = server.PostJson(
+      kResponses, R"({"input": "Hi", "include": ["message.output_text.logprobs"]})");
+  const OrderedJson& logprobs = json["output"][0]["content"][0]["logprobs"];
+  ASSERT_EQ(logprobs.size(), 6u);
+  EXPECT_EQ(logprobs[0]["token"], "H");
+  EXPECT_EQ(logprobs[0]["top_logprobs"], OrderedJson::array());
+  const OrderedJson none = server.PostJson(kResponses, R"({"input": "Hi", "include": []})");
+  EXPECT_EQ(none["output"][0]["content"][0]["logprobs"], OrderedJson::array());
+  EXPECT_EQ(
+      server.PostJson(kResponses, R"({"input": "Hi", "include": [1]})", 400)["error"]["param"],
+      "include");
+}
+
+TEST(Dialects, AWrongSchemaIsNamedAsTheClientWroteIt) {
+  TestServer server;
+  const std::string wrong = R"({"type": "object", "properties": {"a": {"not": {}}}})";
+  const std::string hi = R"("messages": [{"role": "user", "content": "Hi"}])";
+  EXPECT_EQ(server.PostJson(kResponses,
+                            R"({"input": "Hi", "text": {"format": {"type": "json_schema",
+      "name": "n", "schema": )" +
+                                wrong + "}}}",
+                            400)["error"]["param"],
+            "text.format.schema");
+  for (const auto& [path, body] : std::map<std::string, std::string>{
+           {"/api/chat", "{" + hi + ", \"format\": " + wrong + "}"},
+           {"/api/generate", "{\"prompt\": \"Hi\", \"format\": " + wrong + "}"}}) {
+    const std::string sentence = server.PostJson(path, body, 400)["error"].get<std::string>();
+    EXPECT_EQ(sentence.rfind("'format' ", 0), 0u) << sentence;
+  }
+  const OrderedJson anthropic = server.PostJson(
+      kMessages,
+      R"({"max_tokens": 5, "output_config": {"format": {"type": "json_schema", "schema": )" +
+          wrong + "}}, " + hi + "}",
+      400);
+  EXPECT_EQ(
+      anthropic["error"]["message"].get<std::string>().rfind("'output_config.format.schema'", 0),
+      0u);
+}
+
 TEST(Responses, StreamsEventsInOrder) {
   TestServer server;
   server.generator->answer = "Words.\n" + std::string(kCall);
@@ -236,11 +279,79 @@ TEST(Responses, ItemsOfEarlierTurns) {
         R"({"input": "x", "previous_response_id": "resp_1"})",
         R"({"input": "x", "background": true})",
         R"({"input": [{"role": "user", "content": [{"type": "input_image"}]}]})",
-        R"({"input": [{"type": "function_call", "name": "f", "arguments": "no"}]})",
         R"({"input": "x", "text": {"format": {"type": "json_schema"}}})",
         R"({"input": "x", "tool_choice": "required"})"}) {
     EXPECT_FALSE(server.PostJson(kResponses, wrong, 400)["error"]["param"].is_null()) << wrong;
   }
+}
+
+std::string PromptOf(const GenerationRequest& request) {
+  std::string prompt;
+  for (const std::int32_t token : request.prompt) {
+    if (token < 256) prompt += static_cast<char>(token);
+  }
+  return prompt;
+}
+
+// What agents send back after an answer that ended inside a call. The template of the tests reads
+// objects only.
+TEST(Responses, ACutCallInTheHistoryIsKept) {
+  TestServer server;
+  server.PostJson(kResponses, R"({"input": [{"role": "user", "content": "Five?"},
+      {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{\"x\": \"fi"},
+      {"type": "function_call_output", "call_id": "c1", "output": "no JSON"}]})");
+  const std::string call = "<function=f>\n<parameter=arguments>\n{\"x\": \"fi\n</parameter>";
+  EXPECT_NE(PromptOf(server.generator->TakeLast()).find(call), std::string::npos);
+  server.PostJson("/v1/chat/completions",
+                  R"({"messages": [{"role": "user", "content": "Five?"}, {"role": "assistant",
+      "tool_calls": [{"type": "function", "function": {"name": "f", "arguments": "{\"x\": \"fi"}}]}]})");
+  EXPECT_NE(PromptOf(server.generator->TakeLast()).find(call), std::string::npos);
+}
+
+// The same is said of a call that the limit cuts off, whole and as a stream.
+TEST(Dialects, ACutCallIsShown) {
+  TestServer server;
+  server.generator->answer =
+      "<tool_call>\n<function=f>\n<parameter=s>\nhello\n</parameter>\n</function>\n</tool_call>";
+  const std::string limit = std::to_string(server.generator->answer.find("lo\n"));
+  const std::string schema = R"({"type": "object", "properties": {"s": {"type": "string"}}})";
+  const std::string functions =
+      R"("tools": [{"type": "function", "function": {"name": "f", "parameters": )" + schema + "}}]";
+  const std::string hi = R"("messages": [{"role": "user", "content": "Hi"}])";
+
+  const std::string chat = "{" + hi + ", " + functions + ", \"max_tokens\": " + limit;
+  const OrderedJson whole = server.PostJson("/v1/chat/completions", chat + "}")["choices"][0];
+  EXPECT_EQ(whole["finish_reason"], "length");
+  std::string streamed;
+  for (const StreamEvent& event :
+       EventsOf(server.Post("/v1/chat/completions", chat + ", \"stream\": true}").body)) {
+    if (event.data == "[DONE]") continue;
+    const OrderedJson delta = event.json()["choices"][0]["delta"];
+    if (!delta.contains("tool_calls")) continue;
+    streamed += delta["tool_calls"][0]["function"]["arguments"].get<std::string>();
+  }
+  EXPECT_FALSE(streamed.empty());
+  EXPECT_EQ(whole["message"]["tool_calls"][0]["function"]["arguments"], streamed);
+
+  const OrderedJson response = server.PostJson(
+      kResponses, R"({"input": "Hi", "tools": [{"type": "function", "name": "f", "parameters": )" +
+                      schema + R"(}], "max_output_tokens": )" + limit + "}");
+  EXPECT_EQ(response["status"], "incomplete");
+  EXPECT_EQ(response["output"][0]["arguments"], streamed);
+  EXPECT_EQ(response["output"][0]["status"], "incomplete");
+
+  const OrderedJson message =
+      server.PostJson(kMessages, "{" + hi + R"(, "tools": [{"name": "f", "input_schema": )" +
+                                     schema + R"(}], "max_tokens": )" + limit + "}");
+  EXPECT_EQ(message["stop_reason"], "max_tokens");
+  EXPECT_EQ(message["content"][0]["type"], "tool_use");
+
+  // A client of this one would take the part for the call.
+  const OrderedJson line = server.PostJson(
+      "/api/chat", "{" + hi + ", " + functions +
+                       R"(, "stream": false, "options": {"num_predict": )" + limit + "}}");
+  EXPECT_EQ(line["done_reason"], "length");
+  EXPECT_FALSE(line["message"].contains("tool_calls"));
 }
 
 std::vector<OrderedJson> LinesOf(const std::string& body) {
@@ -296,6 +407,15 @@ TEST(Ollama, GenerateAndTheRest) {
   EXPECT_EQ(json["prompt_eval_count"], 2);
   EXPECT_EQ(server.PostJson("/api/generate", R"({"model": "m"})")["done_reason"], "load");
   EXPECT_EQ(server.PostJson("/api/chat", R"({"model": "m"})")["done_reason"], "load");
+  for (const char* now : {"0", "\"0s\""}) {
+    EXPECT_EQ(server.PostJson("/api/generate", R"({"model": "m", "keep_alive": )" +
+                                                   std::string(now) + "}")["done_reason"],
+              "unload");
+  }
+  EXPECT_EQ(server.PostJson("/api/chat", R"({"keep_alive": 0, "stream": false, "messages":
+      [{"role": "user", "content": "Hi"}]})")["message"]["content"],
+            "Hello.");
+  server.PostJson("/api/chat", R"({"keep_alive": []})", 400);
   EXPECT_EQ(server.PostJson("/api/show", R"({"model": "m"})")["capabilities"],
             OrderedJson::array({"completion", "tools", "thinking"}));
   const ClientResponse tags = server.Get("/api/tags");

@@ -238,6 +238,9 @@ void HttpConnection::OnHead() {
     ++server_->n_active;
     return Send(turn_, std::move(*refusal));
   }
+  if (message.version() >= 11 && request_.Header("host") == nullptr) {
+    return Refuse(400, "the request has no Host header, which HTTP/1.1 asks for");
+  }
   const auto length = reading_->parser->content_length();
   if (length) body_bytes_ = static_cast<std::size_t>(*length);
   server_->bodies_bytes += body_bytes_;

@@ -93,6 +93,14 @@ TEST(HttpServer, HeadHasNoBodyAndOldClientsAreClosed) {
   EXPECT_FALSE(old.More(2000));
 }
 
+// RFC 9112, section 3.2.
+TEST(HttpServer, ARequestNamesItsHost) {
+  TestHandler handler;
+  const auto server = Start(&handler);
+  EXPECT_EQ(Fetch(server->port(), "GET", "/", "", "").status, 400);
+  EXPECT_EQ(Fetch(server->port(), "GET", "/", "", "Host:\r\n").status, 200);
+}
+
 TEST(HttpServer, LimitsRefuseAtOnce) {
   TestHandler handler;
   HttpLimits limits;
@@ -231,7 +239,7 @@ TEST(HttpServer, ClientsThatGoAwayAreNoticed) {
   };
   int n_expected = 0;
   for (const char* path : {"/whole", "/stream"}) {
-    for (const char* behind : {"", "GET /next HTTP/1.1\r\n\r\n"}) {
+    for (const char* behind : {"", "GET /next HTTP/1.1\r\nHost: a\r\n\r\n"}) {
       HttpClient client(server->port());
       ASSERT_TRUE(client.SendRequest("GET", path));
       ASSERT_TRUE(client.SendBytes(behind));

@@ -111,6 +111,10 @@ std::unique_ptr<ModelHost> ModelHost::Make(const Tokenizer* tokenizer, const Met
                                            std::int64_t context_tokens, ModelHostOptions options) {
   auto host = std::unique_ptr<ModelHost>(
       new ModelHost(tokenizer, metadata, context_tokens, std::move(options)));
+  for (std::int32_t token = 0; token < tokenizer->n_vocab(); ++token) {
+    host->longest_token_bytes_ =
+        std::max(host->longest_token_bytes_, tokenizer->TokenBytes(token).size());
+  }
   Result<std::optional<ChatTemplate>> plain = ModelChatTemplate(*metadata, false);
   Result<std::optional<ChatTemplate>> with_tools = ModelChatTemplate(*metadata, true);
   if (plain.ok()) host->template_ = std::move(*plain);
@@ -149,6 +153,7 @@ Result<std::string> ModelHost::Render(const ChatRequest& request, bool thinking)
   LARDER_ASSIGN_OR_RETURN(OrderedJson variables, TemplateVariables(request, messages, thinking));
   AddTokenVariables(*tokenizer_, &variables);
   Result<std::string> text = chat->Render(variables);
+  if (!text.ok() && WrapTextArguments(&variables["messages"])) text = chat->Render(variables);
   if (!text.ok()) {
     return InvalidArgument("the model's chat template refuses this conversation: {}",
                            text.status().message());
@@ -240,13 +245,21 @@ void ModelHost::KeepGrammar(const std::string& key, std::shared_ptr<const Gramma
 
 // Calls are held to the tools' schemas where the model's format and the schemas allow it. A schema
 // with words that cannot be held is no reason to refuse an agent's request: its arguments are then
-// any object.
+// any object. `text_schema`, checked before: what an answer that is no call is held to; "":
+// nothing.
 std::optional<ApiError> ModelHost::PrepareTools(const ChatRequest& request,
+                                                const std::string& text_schema,
                                                 PreparedRequest* prepared) {
   prepared->tools = request.tools;
   const bool required = request.tool_choice == ToolChoice::kRequired;
+  const bool must_hold = required || !text_schema.empty();
+  if (must_hold && !CanHoldCalls(style_.calls)) {
+    return BadField(required ? "tool_choice" : request.format_field,
+                    "cannot be held with this model's way of writing tool calls; set 'tool_choice' "
+                    "to \"auto\" without a JSON format, or to \"none\"");
+  }
   std::vector<ToolDefinition> tools;
-  std::string key = required ? "required\n" : "free\n";
+  std::string key = (required ? "required\n" : "free\n") + text_schema + "\n";
   for (const ToolDefinition& tool : request.tools) {
     if (required && !request.forced_tool.empty() && tool.name != request.forced_tool) continue;
     tools.push_back(tool);
@@ -262,12 +275,10 @@ std::optional<ApiError> ModelHost::PrepareTools(const ChatRequest& request,
     for (ToolDefinition& tool : tools) {
       if (!CompileToolCalls(style_.calls, {tool}, choice).ok()) tool.parameters_json = "{}";
     }
-    Result<Grammar> grammar = CompileToolCalls(style_.calls, tools, choice);
+    Result<Grammar> grammar = CompileToolCalls(style_.calls, tools, choice, text_schema);
     if (!grammar.ok()) {
-      if (!required) return std::nullopt;
-      return ApiError{400,
-                      "this model's tool calls cannot be forced: " + grammar.status().message(),
-                      "tool_choice", "", 0};
+      if (!must_hold) return std::nullopt;
+      return BadField("tools", "cannot be held to: " + grammar.status().message());
     }
     prepared->grammar = std::make_shared<const Grammar>(std::move(*grammar));
     KeepGrammar(key, prepared->grammar);
@@ -275,7 +286,7 @@ std::optional<ApiError> ModelHost::PrepareTools(const ChatRequest& request,
   const Status trie = NeedTrie(prepared);
   if (trie.ok()) return std::nullopt;
   prepared->grammar = nullptr;
-  if (!required) return std::nullopt;
+  if (!must_hold) return std::nullopt;
   return ErrorFromStatus(trie);
 }
 
@@ -283,25 +294,41 @@ std::optional<ApiError> ModelHost::PrepareGrammar(const ChatRequest& request,
                                                   PreparedRequest* prepared) {
   const bool with_tools = !request.tools.empty() && request.tool_choice != ToolChoice::kNone;
   const bool with_format = request.format != AnswerFormat::kText;
-  if (with_tools && with_format) {
-    return BadField("response_format",
-                    "cannot be held while tools may be called; leave the tools out or set "
-                    "'tool_choice' to \"none\"");
+  if (!with_format) return with_tools ? PrepareTools(request, "", prepared) : std::nullopt;
+  const bool any_object = request.format == AnswerFormat::kJsonObject;
+  const std::string schema = any_object ? R"({"type": "object"})" : request.schema_json;
+  Result<Grammar> grammar = CompileJsonSchema(schema);
+  if (!grammar.ok()) {
+    ApiError error =
+        BadField(request.format_field, "cannot be held to: " + grammar.status().message());
+    error.code = "invalid_json_schema";
+    return error;
   }
-  if (with_tools) return PrepareTools(request, prepared);
-  if (!with_format) return std::nullopt;
-  if (request.format == AnswerFormat::kJsonObject) {
-    prepared->grammar = std::make_shared<const Grammar>(AnyObjectGrammar());
-  } else {
-    Result<Grammar> grammar = CompileJsonSchema(request.schema_json);
-    if (!grammar.ok()) {
-      return ApiError{400, grammar.status().message(), "response_format", "invalid_json_schema", 0};
-    }
-    prepared->grammar = std::make_shared<const Grammar>(std::move(*grammar));
-  }
+  if (with_tools) return PrepareTools(request, schema, prepared);
+  prepared->grammar = std::make_shared<const Grammar>(std::move(*grammar));
   const Status trie = NeedTrie(prepared);
   if (!trie.ok()) return ErrorFromStatus(trie);
   return std::nullopt;
+}
+
+// What cannot fit however it is tokenized is refused before a template or the tokenizer reads it.
+std::optional<ApiError> ModelHost::CheckBytes(const ChatRequest& request) const {
+  std::size_t n_bytes = 0;
+  for (const Message& message : request.messages) {
+    if (message.text) n_bytes += message.text->size();
+    for (const ContentPart& part : message.parts) n_bytes += part.text.size();
+  }
+  for (const RawPrompt& prompt : request.prompts) n_bytes = std::max(n_bytes, prompt.text.size());
+  const std::size_t most = static_cast<std::size_t>(context_tokens_) * longest_token_bytes_;
+  if (n_bytes <= most) return std::nullopt;
+  ApiError error;
+  error.param = request.is_chat ? "messages" : "prompt";
+  error.message = fmt::format(
+      "the prompt has {} bytes of text, more than {} tokens of context can hold; shorten it, or "
+      "start the server with a larger --ctx",
+      n_bytes, context_tokens_);
+  error.code = "context_length_exceeded";
+  return error;
 }
 
 std::optional<ApiError> ModelHost::CheckPrompts(const ChatRequest& request,
@@ -333,6 +360,7 @@ std::optional<ApiError> ModelHost::CheckName(const std::string& asked) const {
 
 std::optional<ApiError> ModelHost::Prepare(const ChatRequest& request, PreparedRequest* prepared) {
   if (auto error = CheckName(request.model)) return error;
+  if (auto error = CheckBytes(request)) return error;
   if (auto error = PrepareSampling(request, &prepared->sampling)) return error;
   if (auto error = PrepareGrammar(request, prepared)) return error;
   const bool held = request.format != AnswerFormat::kText ||

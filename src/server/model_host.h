@@ -79,7 +79,9 @@ class ModelHost {
   Result<PreparedPrompt> PrepareRaw(const RawPrompt& prompt) const;
   std::optional<ApiError> PrepareSampling(const ChatRequest& request, SamplerParams* params) const;
   std::optional<ApiError> PrepareGrammar(const ChatRequest& request, PreparedRequest* prepared);
-  std::optional<ApiError> PrepareTools(const ChatRequest& request, PreparedRequest* prepared);
+  std::optional<ApiError> PrepareTools(const ChatRequest& request, const std::string& text_schema,
+                                       PreparedRequest* prepared);
+  std::optional<ApiError> CheckBytes(const ChatRequest& request) const;
   std::optional<ApiError> CheckPrompts(const ChatRequest& request, PreparedRequest* prepared);
   Status NeedTrie(PreparedRequest* prepared);
   std::shared_ptr<const Grammar> FindGrammar(const std::string& key);
@@ -90,6 +92,7 @@ class ModelHost {
   std::int64_t context_tokens_;
   ModelHostOptions options_;
   std::int64_t created_;
+  std::size_t longest_token_bytes_ = 1;
   std::optional<ChatTemplate> template_;
   std::optional<ChatTemplate> tool_template_;
   Status template_status_;

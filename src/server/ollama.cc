@@ -48,6 +48,7 @@ void ReadShared(Fields* fields, ChatRequest* request) {
   request->model = fields->Text("model").value_or("");
   request->stream = fields->Bool("stream").value_or(true);
   ReadOptions(fields, request);
+  request->format_field = "format";
   if (const OrderedJson* format = fields->Find("format")) {
     if (*format == "json") {
       request->format = AnswerFormat::kJsonObject;
@@ -71,6 +72,18 @@ void ReadShared(Fields* fields, ChatRequest* request) {
   if (logprobs) request->n_logprobs = static_cast<int>(n_rivals.value_or(0));
 }
 
+// The model stays as long as the server does: other times mean nothing here.
+std::string ReadErrand(Fields* fields, bool nothing_asked) {
+  const OrderedJson* keep_alive = fields->Find("keep_alive");
+  if (keep_alive != nullptr && !keep_alive->is_number() && !keep_alive->is_string()) {
+    fields->Refuse("keep_alive", "must be a number of seconds or a text such as \"5m\"");
+  }
+  if (!nothing_asked) return "";
+  const bool goes =
+      keep_alive != nullptr && (*keep_alive == 0 || *keep_alive == "0" || *keep_alive == "0s");
+  return goes ? "unload" : "load";
+}
+
 void RefuseImages(Fields* fields) {
   const OrderedJson* images = fields->List("images");
   if (images != nullptr && !images->empty()) {
@@ -87,7 +100,7 @@ class OllamaRenderer : public AnswerRenderer {
   const char* stream_content_type() const override { return "application/x-ndjson"; }
   std::string KeepAlive() const override { return Line("", "", nullptr, {}); }
   std::string Progress(std::int64_t, std::int64_t) const override { return ""; }
-  std::string Begin(std::int64_t) override { return ""; }
+  std::string Begin(std::int64_t) override { return KeepAlive(); }
 
   std::string Piece(const AnswerPiece& piece) override {
     switch (piece.delta.kind) {
@@ -103,9 +116,10 @@ class OllamaRenderer : public AnswerRenderer {
         arguments_ += piece.delta.text;
         break;
       case OutputDelta::Kind::kCallEnd:
-        return Line("", "", CallOf(name_, arguments_), {});
-      case OutputDelta::Kind::kCallFailed:
-        break;
+      case OutputDelta::Kind::kCallFailed: {
+        OrderedJson call = CallOf(name_, arguments_);
+        if (!call.is_null()) return Line("", "", std::move(call), {});
+      }
     }
     return "";
   }
@@ -131,7 +145,8 @@ class OllamaRenderer : public AnswerRenderer {
     end_ = one.end;
     OrderedJson calls = OrderedJson::array();
     for (const ToolCall& call : one.message.tool_calls) {
-      calls.push_back(CallOf(call.name, call.arguments_json));
+      OrderedJson shown = CallOf(call.name, call.arguments_json);
+      if (!shown.is_null()) calls.push_back(std::move(shown));
     }
     OrderedJson json = Frame();
     Put(&json, one.message.text.value_or(""), one.message.reasoning.value_or(""), calls);
@@ -143,10 +158,11 @@ class OllamaRenderer : public AnswerRenderer {
  private:
   OrderedJson Frame() const { return {{"model", model_}, {"created_at", OllamaTime(NowUnixUs())}}; }
 
+  // Null for a call that was cut off: this API has no way to show a part of one.
   static OrderedJson CallOf(const std::string& name, const std::string& arguments) {
-    const Result<OrderedJson> parsed = ParseJson(arguments, "arguments");
-    return {{"function",
-             {{"name", name}, {"arguments", parsed.ok() ? *parsed : OrderedJson::object()}}}};
+    auto object = ParseObject(arguments);
+    if (!object) return nullptr;
+    return {{"function", {{"name", name}, {"arguments", std::move(*object)}}}};
   }
 
   static OrderedJson TokenOf(const std::string& bytes, double logprob) {
@@ -220,26 +236,27 @@ std::string OllamaTime(std::int64_t unix_us) {
                      unix_us % 1000000);
 }
 
-std::string OllamaLoaded(bool chat, const std::string& model) {
+std::string OllamaErrandDone(bool chat, const std::string& errand, const std::string& model) {
   OrderedJson json = {{"model", model}, {"created_at", OllamaTime(NowUnixUs())}};
   if (chat) {
     json["message"] = {{"role", "assistant"}, {"content", ""}};
   } else {
     json["response"] = "";
   }
-  json["done_reason"] = "load";
+  json["done_reason"] = errand;
   json["done"] = true;
   return JsonText(json) + "\n";
 }
 
 std::optional<ApiError> ParseOllamaChat(const OrderedJson& body, ChatRequest* request,
-                                        bool* nothing_asked) {
+                                        std::string* errand) {
   Fields fields(body);
   request->is_chat = true;
   ReadShared(&fields, request);
   const OrderedJson* list = fields.List("messages");
-  *nothing_asked = list == nullptr || list->empty();
-  if (!*nothing_asked) {
+  const bool nothing_asked = list == nullptr || list->empty();
+  *errand = ReadErrand(&fields, nothing_asked);
+  if (!nothing_asked) {
     OrderedJson messages = OrderedJson::array();
     for (std::size_t i = 0; i < list->size(); ++i) {
       const std::string where = fmt::format("messages[{}]", i);
@@ -267,13 +284,13 @@ std::optional<ApiError> ParseOllamaChat(const OrderedJson& body, ChatRequest* re
 }
 
 std::optional<ApiError> ParseOllamaGenerate(const OrderedJson& body, ChatRequest* request,
-                                            bool* nothing_asked) {
+                                            std::string* errand) {
   Fields fields(body);
   ReadShared(&fields, request);
   const std::string prompt = fields.Text("prompt").value_or("");
   const std::string system = fields.Text("system").value_or("");
   RefuseImages(&fields);
-  *nothing_asked = prompt.empty();
+  *errand = ReadErrand(&fields, prompt.empty());
   request->is_chat = !fields.Bool("raw").value_or(false);
   if (!fields.Text("suffix").value_or("").empty()) {
     fields.Refuse("suffix", "is not offered: this model does not fill in");

@@ -57,9 +57,8 @@ void ReadCommonFields(Fields* fields, ChatRequest* request) {
   sampling.presence_penalty = fields->Number("presence_penalty", -kLargePenalty, kLargePenalty);
   sampling.frequency_penalty = fields->Number("frequency_penalty", -kLargePenalty, kLargePenalty);
   sampling.repeat_penalty = fields->Number("repeat_penalty", 0.01, kLargePenalty);
-  if (!sampling.repeat_penalty) {
-    sampling.repeat_penalty = fields->Number("repetition_penalty", 0.01, kLargePenalty);
-  }
+  const auto repetition = fields->Number("repetition_penalty", 0.01, kLargePenalty);
+  if (!sampling.repeat_penalty) sampling.repeat_penalty = repetition;
   const auto top_k = fields->Integer("top_k", -1, kMostInt);
   if (top_k) sampling.top_k = static_cast<int>(std::max<std::int64_t>(*top_k, 0));
   sampling.penalty_window = Small(fields->Integer("repeat_last_n", 0, kMostInt));
@@ -134,18 +133,22 @@ void ReadFormat(Fields* fields, const OrderedJson& format, const char* name,
                 const char* schema_holder, ChatRequest* request) {
   Fields inner(format, name);
   const std::string type = inner.Text("type").value_or("");
+  request->format_field = name;
   if (type == "json_object") {
     request->format = AnswerFormat::kJsonObject;
   } else if (type == "json_schema") {
     request->format = AnswerFormat::kJsonSchema;
-    const OrderedJson* holder = schema_holder != nullptr ? inner.Object(schema_holder) : &format;
+    const bool apart = schema_holder != nullptr;
+    const OrderedJson* holder = apart ? inner.Object(schema_holder) : &format;
+    const std::string where = apart ? std::string(schema_holder) + ".schema" : "schema";
+    request->format_field = inner.Path(where);
     const OrderedJson* schema = nullptr;
     if (holder != nullptr && holder->is_object()) {
       const auto found = holder->find("schema");
       if (found != holder->end() && (found->is_object() || found->is_boolean())) schema = &*found;
     }
     if (schema == nullptr) {
-      inner.Refuse("schema", "must be a JSON schema");
+      inner.Refuse(where, "must be a JSON schema");
     } else {
       request->schema_json = JsonText(*schema);
     }

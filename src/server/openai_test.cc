@@ -1,6 +1,8 @@
 // OpenAI's chat and text completions, whole and as streams, field by field.
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "server/server_testing.h"
 
 namespace larder {
@@ -213,6 +215,36 @@ TEST(OpenAiChat, FieldsReachTheGenerator) {
   EXPECT_NE(server.generator->TakeLast().constraint, nullptr);
 }
 
+// A schema beside tools holds the answers that are no calls.
+TEST(OpenAiChat, ToolsBesideAFormat) {
+  TestServer server;
+  const std::string schema = R"(, "response_format": {"type": "json_schema", "json_schema":
+      {"name": "n", "schema": {"type": "object", "properties": {"y": {"type": "integer"}}}}})";
+  const std::map<std::string, std::string> text_by_format = {
+      {schema, R"({"y": 5})"}, {R"(, "response_format": {"type": "json_object"})", R"({"z": []})"}};
+  const auto tokenizer = Tokenizer::FromMetadata(server.metadata());
+  for (const auto& [format, text] : text_by_format) {
+    for (const std::string& answer : {std::string(kCall), text, std::string("Words")}) {
+      server.PostJson(kChat, Body(kTool + format));
+      GenerationRequest request = server.generator->TakeLast();
+      ASSERT_NE(request.constraint, nullptr);
+      EXPECT_TRUE(request.reader->Forced().empty());
+      const auto tokens = (*tokenizer)->Encode(answer, {.parse_special = true});
+      bool reads = true;
+      for (const std::int32_t token : *tokens) {
+        reads = reads && request.constraint->Accept(token).ok();
+      }
+      EXPECT_EQ(reads && request.constraint->may_end(), answer != "Words") << answer;
+    }
+  }
+  server.generator->answer = kCall;
+  const OrderedJson called = server.PostJson(kChat, Body(kTool + schema));
+  EXPECT_EQ(called["choices"][0]["finish_reason"], "tool_calls");
+  server.generator->answer = R"({"y": 5})";
+  const OrderedJson answered = server.PostJson(kChat, Body(kTool + schema));
+  EXPECT_EQ(answered["choices"][0]["message"]["content"], R"({"y": 5})");
+}
+
 TEST(OpenAiChat, WrongFieldsAreNamed) {
   TestServer server;
   const std::vector<std::pair<std::string, std::string>> cases = {
@@ -239,10 +271,9 @@ TEST(OpenAiChat, WrongFieldsAreNamed) {
       {"tool_choice",
        std::string(kTool) + R"(, "tool_choice": {"type": "function", "function": {"name": "g"}})"},
       {"response_format.type", R"("response_format": {"type": "xml"})"},
-      {"response_format.schema", R"("response_format": {"type": "json_schema"})"},
-      {"response_format",
+      {"response_format.json_schema.schema", R"("response_format": {"type": "json_schema"})"},
+      {"response_format.json_schema.schema",
        R"("response_format": {"type": "json_schema", "json_schema": {"schema": {"type": "x"}}})"},
-      {"response_format", std::string(kTool) + R"(, "response_format": {"type": "json_object"})"},
       {"reasoning_effort", R"("reasoning_effort": "wild")"},
       {"chat_template_kwargs.enable_thinking", R"("chat_template_kwargs": {"enable_thinking": 1})"},
       {"modalities", R"("modalities": ["text", "audio"])"},

@@ -96,7 +96,8 @@ class TextRenderer : public AnswerRenderer {
         usage_(request.include_usage) {}
 
   ErrorForm error_form() const override { return ErrorForm::kOpenAi; }
-  std::string Begin(std::int64_t) override { return ""; }
+  // The API has no event for a beginning.
+  std::string Begin(std::int64_t) override { return KeepAlive(); }
 
   std::string Piece(const AnswerPiece& piece) override {
     return Chunk(piece.choice, piece.delta.text, nullptr, piece.tokens);

@@ -234,7 +234,7 @@ void Service::OllamaTags(const HttpRequest&, const ReplyPtr& reply) {
                        {"model", host_->name()},
                        {"modified_at", OllamaTime(facts_.modified_unix_us)},
                        {"size", facts_.file_bytes},
-                       {"digest", ""},
+                       {"digest", facts_.digest},
                        {"details", OllamaDetails()}};
   OrderedJson json = OrderedJson::object();
   json["models"] = OrderedJson::array();

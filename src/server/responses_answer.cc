@@ -144,7 +144,8 @@ class ResponsesRenderer : public AnswerRenderer {
     for (const ToolCall& call : one.message.tool_calls) {
       put(OutputDelta::Kind::kCallBegin, call.name);
       put(OutputDelta::Kind::kCallArguments, call.arguments_json);
-      put(OutputDelta::Kind::kCallEnd, "");
+      const bool whole = ParseObject(call.arguments_json).has_value();
+      put(whole ? OutputDelta::Kind::kCallEnd : OutputDelta::Kind::kCallFailed, "");
     }
     EndChoice(one.end);
     Complete(usage);

@@ -93,10 +93,6 @@ class ItemReader {
     call.arguments_json = item->Text("arguments").value_or("");
     if (call.arguments_json.empty()) call.arguments_json = "{}";
     if (call.name.empty()) return item->Refuse("name", "is missing");
-    const Result<OrderedJson> arguments = ParseJson(call.arguments_json, "it");
-    if (!arguments.ok() || !arguments->is_object()) {
-      return item->Refuse("arguments", "must be the text of a JSON object");
-    }
     names_.emplace_back(call.id, call.name);
     std::vector<Message>& messages = request_->messages;
     if (messages.empty() || messages.back().role != Role::kAssistant) {
@@ -149,6 +145,19 @@ void ReadInput(Fields* fields, ChatRequest* request) {
   }
   ItemReader reader(fields, request);
   for (std::size_t i = 0; i < input->size() && fields->ok(); ++i) reader.Read((*input)[i], i);
+  if (request->messages.empty()) fields->Refuse("input", "must hold a message");
+}
+
+void ReadLogprobs(Fields* fields, ChatRequest* request) {
+  const auto n_rivals = fields->Integer("top_logprobs", 0, kMostRivals);
+  if (n_rivals && *n_rivals > 0) request->n_logprobs = static_cast<int>(*n_rivals);
+  const OrderedJson* include = fields->List("include");
+  if (include == nullptr) return;
+  for (const OrderedJson& one : *include) {
+    if (!one.is_string()) return fields->Refuse("include", "must be a list of texts");
+    const bool logprobs = one == "message.output_text.logprobs";
+    if (logprobs && !request->n_logprobs) request->n_logprobs = 0;
+  }
 }
 
 // Tools that run at the provider are not offered to the model; agents send them along unasked.
@@ -208,8 +217,7 @@ std::optional<ApiError> ParseResponses(const OrderedJson& body, ChatRequest* req
   request->max_tokens = fields.Integer("max_output_tokens", 1, std::int64_t{1} << 40);
   request->sampling.temperature = fields.Number("temperature", 0, 100);
   request->sampling.top_p = fields.Number("top_p", 0, 1);
-  const auto n_rivals = fields.Integer("top_logprobs", 0, kMostRivals);
-  if (n_rivals && *n_rivals > 0) request->n_logprobs = static_cast<int>(*n_rivals);
+  ReadLogprobs(&fields, request);
   request->stream = fields.Bool("stream").value_or(false);
   if (const OrderedJson* reasoning = fields.Object("reasoning")) {
     Fields inner(*reasoning, "reasoning");

@@ -143,6 +143,8 @@ class FakeGenerator : public Generator {
   void Answer(const Job& job) {
     GenerationResult result;
     result.n_prompt = job.n_prompt;
+    if (job.prompt == kept_) result.n_reused = job.n_prompt;
+    kept_ = job.prompt;
     job.listener->OnStarted(0);
     job.listener->OnPromptProgress(job.n_prompt, job.n_prompt, 0);
     for (std::int64_t i = 1; job.prompt_logprobs && i < job.n_prompt; ++i) {
@@ -182,6 +184,7 @@ class FakeGenerator : public Generator {
     job.listener->OnFinished(result);
   }
 
+  std::vector<std::int32_t> kept_;  // the last prompt; of the thread
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<Job> queue_;
@@ -199,7 +202,7 @@ class FakeGenerator : public Generator {
 class TestServer {
  public:
   explicit TestServer(AccessOptions access = AccessOptions(), bool open = true,
-                      ModelHostOptions model = ModelHostOptions()) {
+                      ModelHostOptions model = ModelHostOptions(), int keep_alive_ms = 40) {
     metadata_ = SmallVocabulary("gpt-2", {}, {"<think>", "</think>"},
                                 {"<|im_start|>", "<|im_end|>", "<tool_call>", "</tool_call>"});
     metadata_.SetString("tokenizer.chat_template", kTestTemplate);
@@ -212,7 +215,7 @@ class TestServer {
     auto rules = AccessRules::Make(std::move(access));
     EXPECT_TRUE(rules.ok());
     ServiceOptions options;
-    options.keep_alive_ms = 40;
+    options.keep_alive_ms = keep_alive_ms;
     service_ = std::make_unique<Service>(std::move(*rules), options);
     auto server = HttpServer::Start(HttpServerOptions(), service_.get());
     EXPECT_TRUE(server.ok()) << server.status().message();
@@ -228,6 +231,7 @@ class TestServer {
 
   void Open() { service_->Open(host_.get(), generator.get(), ModelFacts()); }
   std::uint16_t port() const { return server_->port(); }
+  const Metadata& metadata() const { return metadata_; }
   HttpServerStats stats() const { return server_->stats(); }
 
   ClientResponse Get(const std::string& path) const { return Fetch(port(), "GET", path); }

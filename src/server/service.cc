@@ -35,6 +35,9 @@ class CountingReply : public HttpReply {
   std::string route_;
 };
 
+// Bodies from here on take tenths of a second to read.
+constexpr std::size_t kHeavyBodyBytes = std::size_t{1} << 20;
+
 ApiError Loading() {
   return ApiError{503, "the model is not ready; try again in a moment", "", "loading", 1};
 }
@@ -137,12 +140,12 @@ void Service::AddOtherRoutes() {
   for (const char* path : {"/v1/embeddings", "/api/embed", "/api/embeddings"}) refuse(path);
   for (const bool chat : {true, false}) {
     const auto run = [this, chat](const HttpRequest& request, const ReplyPtr& reply) {
-      auto nothing_asked = std::make_shared<bool>(false);
-      const Parse parse = [chat, nothing_asked](const OrderedJson& body, ChatRequest* asked) {
-        auto error = chat ? ParseOllamaChat(body, asked, nothing_asked.get())
-                          : ParseOllamaGenerate(body, asked, nothing_asked.get());
-        // Answered like an error, but with the news that the model is there.
-        if (!error && *nothing_asked) error = ApiError{200, asked->model, "", "", 0};
+      const Parse parse = [chat](const OrderedJson& body, ChatRequest* asked) {
+        std::string errand;
+        auto error = chat ? ParseOllamaChat(body, asked, &errand)
+                          : ParseOllamaGenerate(body, asked, &errand);
+        // Answered like an error, but with the news that it is done.
+        if (!error && !errand.empty()) error = ApiError{200, errand, "", "", 0};
         return error;
       };
       Generate(request, reply, parse,
@@ -187,6 +190,11 @@ std::optional<HttpResponse> Service::CheckHead(const HttpRequest& head) {
   if (const auto refusal = rules_.Check(head)) {
     return refuse(ApiError{refusal->status, refusal->sentence, "", "", 0});
   }
+  const std::string* encoding = head.Header("content-encoding");
+  if (encoding != nullptr && *encoding != "identity") {
+    return refuse(ApiError{
+        415, "bodies are read as they are; send this one without a Content-Encoding", "", "", 0});
+  }
   if (head.method == "OPTIONS") {
     const std::string methods = Methods(head.path);
     if (methods.empty()) return refuse(ApiError{404, "there is nothing at this path", "", "", 0});
@@ -215,12 +223,15 @@ void Service::Handle(HttpRequest request, std::shared_ptr<HttpReply> reply) {
     return RunRoute(*quick, request,
                     std::make_shared<CountingReply>(std::move(reply), &metrics_, quick->path));
   }
-  workers_->Add([this, request = std::make_shared<HttpRequest>(std::move(request)),
-                 reply = std::move(reply)] {
-    const Route* route = FindRoute(request->method, request->path);
-    const auto counted = std::make_shared<CountingReply>(reply, &metrics_, route->path);
-    RunRoute(*route, *request, counted);
-  });
+  const bool heavy = request.body.size() >= kHeavyBodyBytes;
+  workers_->Add(
+      [this, request = std::make_shared<HttpRequest>(std::move(request)),
+       reply = std::move(reply)] {
+        const Route* route = FindRoute(request->method, request->path);
+        const auto counted = std::make_shared<CountingReply>(reply, &metrics_, route->path);
+        RunRoute(*route, *request, counted);
+      },
+      heavy);
 }
 
 void Service::RunRoute(const Route& route, const HttpRequest& request, const ReplyPtr& reply) {
@@ -261,8 +272,9 @@ void Service::Generate(const HttpRequest& request, const ReplyPtr& reply, const 
     if (const auto unknown = host_->CheckName(ModelName(asked))) {
       return reply->Send(ErrorResponse(*unknown, form));
     }
+    const bool chat = request.path == "/api/chat";
     return reply->Send(
-        {200, "application/json", {}, OllamaLoaded(request.path == "/api/chat", ModelName(asked))});
+        {200, "application/json", {}, OllamaErrandDone(chat, error->message, ModelName(asked))});
   }
   PreparedRequest prepared;
   if (const auto error = host_->Prepare(asked, &prepared)) {

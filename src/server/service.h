@@ -25,8 +25,9 @@ struct ModelFacts {
   std::uint64_t file_bytes = 0;
   std::int64_t modified_unix_us = 0;
   std::string architecture;
-  std::string quantization;  // "Q4_K", as far as the file says
+  std::string quantization;  // "Q4_K": the type of most of the weights
   std::string n_parameters;  // "35.1B"
+  std::string digest;        // names these files, 64 hexadecimal digits
   std::string plan;          // EnginePlan::Describe
   std::string lossy;
 };

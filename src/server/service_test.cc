@@ -4,7 +4,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <map>
 #include <thread>
 
 #include "server/server_testing.h"
@@ -92,6 +95,55 @@ TEST(Service, KeysAndHosts) {
                   "Host: localhost\r\nOrigin: https://evil.example.org\r\n")
                 .status,
             403);
+}
+
+TEST(Service, CompressedBodiesAreRefused) {
+  TestServer server;
+  const std::string host = "Host: localhost\r\n";
+  EXPECT_EQ(Fetch(server.port(), "POST", kChat, kHello, host + "Content-Encoding: gzip\r\n").status,
+            415);
+  EXPECT_EQ(
+      Fetch(server.port(), "POST", kChat, kHello, host + "Content-Encoding: identity\r\n").status,
+      200);
+}
+
+// However many there are, large bodies leave a thread to the others.
+TEST(WorkerPool, HeavyWorkIsDoneOneByOne) {
+  std::atomic<int> n_heavy{0};
+  std::atomic<int> most_heavy{0};
+  std::atomic<bool> release{false};
+  std::atomic<bool> light_done{false};
+  {
+    WorkerPool pool(2);
+    for (int i = 0; i < 3; ++i) {
+      pool.Add(
+          [&] {
+            most_heavy = std::max<int>(most_heavy, ++n_heavy);
+            Eventually([&] { return release.load(); });
+            --n_heavy;
+          },
+          true);
+    }
+    ASSERT_TRUE(Eventually([&] { return n_heavy > 0; }));
+    pool.Add([&] { light_done = true; });
+    EXPECT_TRUE(Eventually([&] { return light_done.load(); }));
+    release = true;
+  }
+  EXPECT_EQ(most_heavy, 1);
+  EXPECT_EQ(n_heavy, 0);
+}
+
+// What no tokens could make fit is refused for its size, before a template sees it.
+TEST(Service, TextsBeyondTheContextAreRefusedEarly) {
+  TestServer server;
+  const std::string text(40 << 20, 'x');
+  for (const auto& [path, body] : std::map<std::string, std::string>{
+           {kChat, R"({"messages": [{"role": "user", "content": ")" + text + "\"}]}"},
+           {"/v1/completions", R"({"prompt": ")" + text + "\"}"}}) {
+    const OrderedJson error = server.PostJson(path, body, 400)["error"];
+    EXPECT_EQ(error["code"], "context_length_exceeded");
+    EXPECT_NE(error["message"].get<std::string>().find("bytes of text"), std::string::npos);
+  }
 }
 
 TEST(Service, CrossOriginOnlyWhereAsked) {
@@ -202,6 +254,45 @@ TEST(Service, SignsOfLifeWhileThePromptIsRead) {
   }));
   server.generator->Release();
   EXPECT_NE(other.Receive().body.find("message_stop"), std::string::npos);
+}
+
+// Clients see that the request was taken, whatever the API.
+TEST(Service, StreamsBeginBeforeThePromptIsRead) {
+  constexpr int kNeverMs = 3600000;  // no sign of life comes by itself
+  TestServer server(AccessOptions(), true, ModelHostOptions(), kNeverMs);
+  const std::string messages = R"("messages": [{"role": "user", "content": "Hi"}])";
+  const std::string prompt = R"("prompt": "Hi")";
+  const std::map<std::string, std::string> asked = {{kChat, messages},
+                                                    {"/v1/completions", prompt},
+                                                    {"/v1/responses", R"("input": "Hi")"},
+                                                    {"/v1/messages", messages},
+                                                    {"/api/chat", messages},
+                                                    {"/api/generate", prompt}};
+  for (const auto& [path, field] : asked) {
+    server.generator->Hold();
+    HttpClient client(server.port());
+    ASSERT_TRUE(
+        client.SendRequest("POST", path, R"({"stream": true, "max_tokens": 5, )" + field + "}"));
+    // Behind the head comes a first piece of the body.
+    ASSERT_TRUE(Eventually([&] {
+      client.More(20);
+      const std::size_t head = client.buffer().find("\r\n\r\n");
+      return head != std::string::npos && client.buffer().size() > head + 4;
+    })) << path;
+    EXPECT_EQ(server.generator->n_waiting(), 1u) << path;
+    server.generator->Release();
+    EXPECT_TRUE(client.Receive().whole) << path;
+  }
+}
+
+// What the choices of one request share is read once, and it was not kept from an earlier one.
+TEST(Service, ReusedTokensAreThoseOfEarlierRequests) {
+  TestServer server;
+  const std::string body = R"({"n": 3, "messages": [{"role": "user", "content": "Hi"}]})";
+  OrderedJson usage = server.PostJson(kChat, body)["usage"];
+  EXPECT_EQ(usage["prompt_tokens_details"]["cached_tokens"], 0);
+  usage = server.PostJson(kChat, body)["usage"];
+  EXPECT_EQ(usage["prompt_tokens_details"]["cached_tokens"], usage["prompt_tokens"]);
 }
 
 TEST(Service, AClientThatLeavesFreesItsSlot) {

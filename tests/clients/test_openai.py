@@ -75,6 +75,35 @@ def test_tools(client):
     assert follow.choices[0].message.content
 
 
+def test_tools_beside_a_schema(client):
+    schema = {"type": "object", "properties": {"sum": {"type": "integer"}}, "required": ["sum"]}
+    for question in (MONEY, QUESTION):
+        choice = client.chat.completions.create(
+            model="demo", messages=question, tools=TOOLS, max_tokens=200, temperature=0,
+            response_format={"type": "json_schema", "json_schema": {"name": "sum", "schema": schema}}).choices[0]
+        if choice.finish_reason == "tool_calls":
+            assert choice.message.content is None
+            assert set(json.loads(choice.message.tool_calls[0].function.arguments)) == {"amount", "from", "to"}
+        else:
+            assert choice.finish_reason == "stop" and set(json.loads(choice.message.content)) == {"sum"}
+
+
+def test_a_cut_call_is_the_same_in_a_stream_and_back(client):
+    asked = dict(model="demo", messages=MONEY, tools=TOOLS, tool_choice="required", max_tokens=12, temperature=0)
+    whole = client.chat.completions.create(**asked).choices[0]
+    assert whole.finish_reason == "length"
+    arguments = "".join(call.function.arguments or "" for chunk in client.chat.completions.create(stream=True, **asked)
+                        for call in chunk.choices[0].delta.tool_calls or [])
+    call = whole.message.tool_calls[0]
+    assert call.function.arguments == arguments
+    with pytest.raises(ValueError):
+        json.loads(arguments)
+    assert client.chat.completions.create(
+        model="demo", tools=TOOLS, max_tokens=5, messages=MONEY + [
+            whole.message.model_dump(exclude_none=True),
+            {"role": "tool", "tool_call_id": call.id, "content": "no JSON"}]).choices
+
+
 def test_tools_stream(client):
     pieces = {}
     for chunk in client.chat.completions.create(

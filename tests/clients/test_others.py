@@ -59,5 +59,8 @@ def test_ollama(server):
     Person.model_validate_json(shaped.message.content)
     assert client.generate(model="demo", prompt="What is 2 + 3?", options=options).response == "2 + 3 = 5"
     assert client.generate(model="demo", prompt="Larder is", raw=True, options=options).response
-    assert client.list().models[0].model == "larder-demo"
+    model = client.list().models[0]
+    assert model.model == "larder-demo" and len(model.digest) == 64 and model.details.quantization_level
+    assert model.details.parameter_size[-1] in "KMB" and float(model.details.parameter_size[:-1]) > 0
     assert "tools" in client.show("demo").capabilities
+    assert client.generate(model="demo", keep_alive=0).done_reason == "unload"
