@@ -294,10 +294,12 @@ TEST(CommandLine, PlansEndLikeOtherCommands) {
   ExpectError(Larder("plan -m /nowhere.gguf --machine '" + good + "'"), 1, "/nowhere.gguf");
   ExpectError(Larder("plan --config /nowhere.json"), 1, "/nowhere.json");
   ExpectError(Larder("plan --shape qwen3.5-35b-a3b --machine /nowhere.json"), 1, "/nowhere.json");
-  ExpectError(Larder(plan + "--memory 8G --types Q4_K --svg /nowhere/rates.svg"), 1,
+  ExpectError(Larder(plan + "--memory 8G --types Q4_K --svg /nowhere/rates.svg"), 2,
               "/nowhere/rates.svg");
+  ExpectError(Larder(plan + "--svg '" + good + "'"), 2, "is an input of this run");
   // What is wrong with the words is known before the machine is measured.
   ExpectError(Larder("plan --shape qwen3.5-35b-a3b --memory lots"), 2, "'lots' is not a size");
+  ExpectError(Larder("plan --shape qwen3.5-35b-a3b --experts 999"), 2, "more than the model's 256");
   std::remove(good.c_str());
 }
 

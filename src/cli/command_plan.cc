@@ -20,6 +20,7 @@
 #include "cli/machine_probe.h"
 #include "cli/number_list.h"
 #include "cli/output.h"
+#include "cli/output_file.h"
 #include "cli/phantom_model.h"
 #include "cli/planner.h"
 #include "cli/text_file.h"
@@ -98,6 +99,10 @@ Result<Source> FindSource(const PlanFlags& flags) {
                             MakeModel(*source.file, {.n_used = flags.n_used}));
     source.context_length = model->shape().context_length;
     return source;
+  }
+  if (flags.n_used > source.shape.n_experts) {
+    return InvalidArgument("--experts {} is more than the model's {}", flags.n_used,
+                           source.shape.n_experts);
   }
   source.context_length = source.shape.context_length;
   return source;
@@ -289,9 +294,11 @@ Result<std::vector<PlanAdvice>> MakeAdvice(const std::string& path, const PlanRe
   return advice;
 }
 
-// Fills report.types, and the curves of the picture when there is to be one.
-Status PlanAll(const PlanFlags& flags, const Source& source, const std::vector<DType>& experts,
-               const std::vector<std::uint64_t>& budgets, Planner* planner, PlanReport* report) {
+// Fills report.types; returns the curves of the picture when there is to be one.
+Result<std::vector<PlanTypes>> PlanAll(const PlanFlags& flags, const Source& source,
+                                       const std::vector<DType>& experts,
+                                       const std::vector<std::uint64_t>& budgets, Planner* planner,
+                                       PlanReport* report) {
   std::vector<PlanTypes> curves;
   const auto plan = [&](const std::string& name, const std::string& path) -> Status {
     LARDER_ASSIGN_OR_RETURN(PlanTypes types, planner->Plan(name, path, budgets));
@@ -317,12 +324,12 @@ Status PlanAll(const PlanFlags& flags, const Source& source, const std::vector<D
     LARDER_ASSIGN_OR_RETURN(const PhantomModel phantom, MakePhantom(source, experts[0]));
     LARDER_ASSIGN_OR_RETURN(report->advice, MakeAdvice(phantom.path(), *report, planner));
   }
-  if (flags.svg.empty()) return Status::Ok();
-  return WriteTextFile(flags.svg, ToSvg(*report, curves));
+  return curves;
 }
 
 Status Plan(PlanFlags flags) {
   LARDER_ASSIGN_OR_RETURN(std::vector<std::uint64_t> budgets, ParseBudgets(flags.memory));
+  LARDER_RETURN_IF_ERROR(CheckOutputFile(flags.svg, {flags.model, flags.config, flags.machine}));
   LARDER_ASSIGN_OR_RETURN(const Source source, FindSource(flags));
   LARDER_RETURN_IF_ERROR(SettleContext(source.context_length, &flags));
   LARDER_ASSIGN_OR_RETURN(const std::vector<DType> experts, ExpertTypes(flags));
@@ -358,8 +365,11 @@ Status Plan(PlanFlags flags) {
         fmt::format("{} experts per token instead of the model's own number", flags.n_used);
   }
   Planner planner(machine.figures, options);
-  LARDER_RETURN_IF_ERROR(PlanAll(flags, source, experts, budgets, &planner, &report));
-  return WriteStdout(flags.json ? DumpJson(ToJson(report), 2) + "\n" : ToMarkdown(report));
+  LARDER_ASSIGN_OR_RETURN(const std::vector<PlanTypes> curves,
+                          PlanAll(flags, source, experts, budgets, &planner, &report));
+  LARDER_RETURN_IF_ERROR(
+      WriteStdout(flags.json ? DumpJson(ToJson(report), 2) + "\n" : ToMarkdown(report)));
+  return flags.svg.empty() ? Status::Ok() : WriteTextFile(flags.svg, ToSvg(report, curves));
 }
 
 Status CheckFlags(const PlanFlags& flags) {
