@@ -10,6 +10,9 @@ namespace larder {
 /// Sends spdlog's default logger to stderr in the form "larder: text"; call once in main.
 void InitLogging(spdlog::level::level_enum level);
 
+/// For a command that runs for long: what it decides by itself is shown too.
+inline void ShowDecisions() { spdlog::set_level(spdlog::level::info); }
+
 template <typename... Args>
 void LogInfo(fmt::format_string<Args...> format, Args&&... args) {
   spdlog::info(format, std::forward<Args>(args)...);

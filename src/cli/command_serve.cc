@@ -10,6 +10,7 @@
 #include <map>
 #include <thread>
 
+#include "base/log.h"
 #include "cli/command.h"
 #include "cli/constraint_flags.h"
 #include "cli/engine_flags.h"
@@ -211,6 +212,7 @@ int ServeMain(const Arguments& arguments) {
   AddEngineFlags(&line.app(), &engine);
   AddServeFlags(&line.app(), &flags);
   if (const auto exit_status = line.Parse(arguments)) return *exit_status;
+  ShowDecisions();
   const Result<int> ended = Serve(engine, flags);
   return ended.ok() ? *ended : Fail(ended.status());
 }

@@ -172,10 +172,13 @@ std::vector<SlotInfo> Scheduler::slots() const {
 }
 
 SchedulerStats Scheduler::stats() const {
-  const std::lock_guard lock(impl_->mutex);
-  SchedulerStats stats = impl_->stats;
-  stats.n_waiting = impl_->queue.size();
-  stats.n_running = impl_->tasks.size() - impl_->queue.size();
+  SchedulerStats stats;
+  {
+    const std::lock_guard lock(impl_->mutex);
+    stats = impl_->stats;
+    stats.n_waiting = impl_->queue.size();
+    stats.n_running = impl_->tasks.size() - impl_->queue.size();
+  }
   // Files are written between steps and after the last.
   if (impl_->keeper->disk() != nullptr) {
     const PrefixDiskStats disk = impl_->keeper->disk()->stats();
@@ -183,6 +186,7 @@ SchedulerStats Scheduler::stats() const {
     stats.prefix_disk_written_bytes = disk.written_bytes;
     stats.prefix_disk_read_bytes = disk.read_bytes;
     stats.n_prefix_files_ignored = disk.n_ignored;
+    stats.n_prefix_files_refused = disk.n_refused;
   }
   return stats;
 }

@@ -141,6 +141,7 @@ struct SchedulerStats {
   std::uint64_t prefix_disk_written_bytes = 0;  // since the start
   std::uint64_t prefix_disk_read_bytes = 0;
   std::uint64_t n_prefix_files_ignored = 0;  // torn or foreign
+  std::uint64_t n_prefix_files_refused = 0;  // not written, for the day's limit
   ExpertStats experts;                       // the engine's own figures, as of the last step
   PhaseTimes phases;
 };

@@ -65,6 +65,11 @@ void PutScheduler(const SchedulerStats& stats, Page* page) {
             Number(stats.prefix_disk_bytes));
   page->Put("prefix_disk_written_bytes_total", "counter", "Written to the prefix cache's files.",
             Number(stats.prefix_disk_written_bytes));
+  page->Put("prefix_files_ignored_total", "counter", "Files of the prefix cache found damaged.",
+            Number(stats.n_prefix_files_ignored));
+  page->Put("prefix_files_refused_total", "counter",
+            "Files not written to the prefix cache for the day's limit.",
+            Number(stats.n_prefix_files_refused));
 }
 
 void PutExperts(const ExpertStats& stats, Page* page) {

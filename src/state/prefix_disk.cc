@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
+#include <charconv>
 #include <chrono>
 #include <condition_variable>
 #include <cstring>
@@ -69,6 +71,27 @@ struct Listing {
   std::vector<OtherFile> others;
   std::uint64_t used_bytes = 0;
 };
+
+// PrefixDiskStats, read without waiting for the disk.
+struct Figures {
+  std::atomic<std::uint64_t> used_bytes = 0;
+  std::atomic<std::uint64_t> written_bytes = 0;
+  std::atomic<std::uint64_t> read_bytes = 0;
+  std::atomic<std::uint64_t> n_ignored = 0;
+  std::atomic<std::uint64_t> n_refused = 0;
+};
+
+// "DAY BYTES\n", both without a sign; nullopt: anything else.
+std::optional<std::pair<std::int64_t, std::uint64_t>> ParseDayCount(std::string_view text) {
+  std::uint64_t day = 0;
+  std::uint64_t bytes = 0;
+  const char* end = text.data() + text.size();
+  const auto [space, day_error] = std::from_chars(text.data(), end, day);
+  if (day_error != std::errc() || space == end || *space != ' ') return std::nullopt;
+  const auto [line_end, bytes_error] = std::from_chars(space + 1, end, bytes);
+  if (bytes_error != std::errc() || line_end == end || *line_end != '\n') return std::nullopt;
+  return std::pair(static_cast<std::int64_t>(day), bytes);
+}
 
 // The right to write and delete, which one process has at a time and gives back with the object.
 class FolderLock {
@@ -142,7 +165,7 @@ struct PrefixDisk::Impl {
   };
   std::deque<Job> queue;  // the first is being written
   std::int64_t moment_ns = 0;
-  PrefixDiskStats stats;
+  Figures figures;
   bool broken = false;        // writing failed: no more of it
   std::int64_t full_day = 0;  // on which no more is written
   bool stopping = false;
@@ -152,6 +175,7 @@ struct PrefixDisk::Impl {
   Status MakeFolders() const;
   void Scan();
   void Forget(const PrefixId& id);
+  void Free(std::uint64_t size_bytes);
   void MarkUsed(const PrefixId& id, std::int64_t last_use_ns);
   bool MakeRoom(std::uint64_t size_bytes, const Rank& rank);
   Result<std::uint64_t> WrittenToday() const;
@@ -200,14 +224,18 @@ void PrefixDisk::Impl::Scan() {
   }
   entries = std::move(listing.own);
   others = std::move(listing.others);
-  stats.used_bytes = listing.used_bytes;
+  figures.used_bytes = listing.used_bytes;
 }
 
 void PrefixDisk::Impl::Forget(const PrefixId& id) {
   const auto found = entries.find(id);
   if (found == entries.end()) return;
-  stats.used_bytes -= std::min(stats.used_bytes, found->second.size_bytes);
+  Free(found->second.size_bytes);
   entries.erase(found);
+}
+
+void PrefixDisk::Impl::Free(std::uint64_t size_bytes) {
+  figures.used_bytes -= std::min(figures.used_bytes.load(), size_bytes);
 }
 
 // In the file's time too, for other processes and later ones.
@@ -222,32 +250,40 @@ void PrefixDisk::Impl::MarkUsed(const PrefixId& id, std::int64_t last_use_ns) {
 // Deletes what goes first until `size_bytes` more fit; false when they do not fit even without
 // everything that goes before a file of this rank.
 bool PrefixDisk::Impl::MakeRoom(std::uint64_t size_bytes, const Rank& rank) {
-  while (stats.used_bytes + size_bytes > options.limit_bytes) {
-    const auto own = std::min_element(
-        entries.begin(), entries.end(),
-        [](const auto& a, const auto& b) { return a.second.rank() < b.second.rank(); });
-    const auto other = std::min_element(
-        others.begin(), others.end(),
-        [](const OtherFile& a, const OtherFile& b) { return a.entry.rank() < b.entry.rank(); });
-    if (own == entries.end() && other == others.end()) return false;
-    const bool take_own = other == others.end() ||
-                          (own != entries.end() && own->second.rank() <= other->entry.rank());
-    if (!((take_own ? own->second : other->entry).rank() < rank)) return false;
-    const std::string path = take_own ? PathOf(own->first) : other->path;
-    if (unlink(path.c_str()) != 0 && errno != ENOENT) return false;
-    if (take_own) {
-      Forget(PrefixId(own->first));
-    } else {
-      stats.used_bytes -= std::min(stats.used_bytes, other->entry.size_bytes);
-      others.erase(other);
-    }
+  if (figures.used_bytes + size_bytes <= options.limit_bytes) return true;
+  struct Victim {
+    Rank rank;
+    std::optional<PrefixId> own;
+    OtherFile* other = nullptr;
+  };
+  std::vector<Victim> victims;
+  for (const auto& [id, entry] : entries) {
+    if (entry.rank() < rank) victims.push_back({entry.rank(), id, nullptr});
   }
-  return true;
+  for (OtherFile& file : others) {
+    if (file.entry.rank() < rank) victims.push_back({file.entry.rank(), std::nullopt, &file});
+  }
+  std::sort(victims.begin(), victims.end(),
+            [](const Victim& a, const Victim& b) { return a.rank < b.rank; });
+  for (const Victim& victim : victims) {
+    const std::string path = victim.own ? PathOf(*victim.own) : victim.other->path;
+    if (unlink(path.c_str()) != 0 && errno != ENOENT) break;
+    if (victim.own) {
+      Forget(*victim.own);
+    } else {
+      Free(victim.other->entry.size_bytes);
+      victim.other->path.clear();
+    }
+    if (figures.used_bytes + size_bytes <= options.limit_bytes) break;
+  }
+  const auto is_gone = [](const OtherFile& file) { return file.path.empty(); };
+  others.erase(std::remove_if(others.begin(), others.end(), is_gone), others.end());
+  return figures.used_bytes + size_bytes <= options.limit_bytes;
 }
 
 // ---- Bytes per day ------------------------------------------------------------------------------
 
-// What all processes have written today; an error when the count is there and cannot be known.
+// What all processes have written today, 0 when the count is of another day; an error when the count is there and cannot be known.
 Result<std::uint64_t> PrefixDisk::Impl::WrittenToday() const {
   const std::string path = options.folder + "/" + kDayFile;
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
@@ -259,13 +295,10 @@ Result<std::uint64_t> PrefixDisk::Impl::WrittenToday() const {
   const int failure = errno;
   if (fd >= 0) close(fd);
   if (!is_read) return IoError("{} cannot be read: {}", path, std::strerror(failure));
-  long long day = 0;
-  unsigned long long bytes = 0;
-  char end = 0;
-  if (std::sscanf(text, "%lld %llu%c", &day, &bytes, &end) == 3 && end == '\n') {
-    return day < Today() ? std::uint64_t{0} : std::uint64_t{bytes};
+  if (const auto count = ParseDayCount(text)) {
+    return count->first == Today() ? count->second : std::uint64_t{0};
   }
-  if (info.st_mtim.tv_sec / 86400 < Today()) return std::uint64_t{0};
+  if (info.st_mtim.tv_sec / 86400 != Today()) return std::uint64_t{0};
   return DataError("{} is damaged", path);
 }
 
@@ -292,11 +325,11 @@ bool PrefixDisk::Impl::DayHasRoom(const Result<std::uint64_t>& today_bytes,
       size_bytes <= options.daily_bytes - *today_bytes) {
     return true;
   }
-  ++stats.n_refused;
+  ++figures.n_refused;
   if (full_day == Today()) return false;
   full_day = Today();
   if (today_bytes.ok()) {
-    LogInfo("the prompt cache has written its {} for today; nothing more is saved until tomorrow",
+    LogWarning("the prompt cache has written its {} for today; nothing more is saved until tomorrow",
             FormatBytes(options.daily_bytes));
   } else {
     LogWarning("{}; nothing more is saved until tomorrow", today_bytes.status().message());
@@ -316,7 +349,7 @@ Result<bool> PrefixDisk::Impl::LockFolder(FolderLock* folder_lock) {
     changed.wait_for(lock, std::chrono::milliseconds(10), [this] { return stopping; });
     if (stopping) return false;
   }
-  LogInfo("another process holds {}/{}; some prompts are not saved", options.folder, kLockFile);
+  LogWarning("another process holds {}/{}; some prompts are not saved", options.folder, kLockFile);
   return false;
 }
 
@@ -347,8 +380,8 @@ Status PrefixDisk::Impl::WriteFirst(std::unique_lock<std::mutex>* lock) {
   if (written.ok()) written = WriteOne(job, number);
   lock->lock();
   if (!written.ok()) return written;
-  stats.written_bytes += size_bytes;
-  stats.used_bytes += size_bytes;
+  figures.written_bytes += size_bytes;
+  figures.used_bytes += size_bytes;
   entries[job.id] = {job.id.n_tokens, size_bytes, 0};
   MarkUsed(job.id, queue.front().last_use_ns);
   return Status::Ok();
@@ -426,12 +459,12 @@ bool PrefixDisk::Read(const PrefixId& id, std::span<std::byte> out) {
   if (status.ok()) {
     (void)Touch(id);
     const std::lock_guard lock(impl_->mutex);
-    impl_->stats.read_bytes += out.size();
+    impl_->figures.read_bytes += out.size();
     return true;
   }
   const std::lock_guard lock(impl_->mutex);
   if (status.code() == StatusCode::kDataError) {
-    ++impl_->stats.n_ignored;
+    ++impl_->figures.n_ignored;
     LogWarning("a kept prompt is ignored: {}", status.message());
     unlink(impl_->PathOf(id).c_str());
   }
@@ -457,7 +490,7 @@ void PrefixDisk::Write(const PrefixId& id, PrefixBlob blob) {
   const std::lock_guard lock(impl_->mutex);
   if (impl_->broken || impl_->stopping || size_bytes > impl_->options.limit_bytes) return;
   if (impl_->full_day == Today()) {
-    ++impl_->stats.n_refused;
+    ++impl_->figures.n_refused;
     return;
   }
   impl_->queue.push_back({id, std::move(blob), impl_->moment_ns});
@@ -476,10 +509,14 @@ std::vector<std::int64_t> PrefixDisk::SnapshotLengths() const {
 }
 
 PrefixDiskStats PrefixDisk::stats() const {
+  const Figures& figures = impl_->figures;
+  return {figures.used_bytes, figures.written_bytes, figures.read_bytes, figures.n_ignored,
+          figures.n_refused};
+}
+
+std::size_t PrefixDisk::n_queued() const {
   const std::lock_guard lock(impl_->mutex);
-  PrefixDiskStats stats = impl_->stats;
-  stats.n_queued = impl_->queue.size();
-  return stats;
+  return impl_->queue.size();
 }
 
 void PrefixDisk::Stop(std::int64_t deadline_us) {

@@ -30,7 +30,6 @@ struct PrefixDiskStats {
   std::uint64_t read_bytes = 0;
   std::uint64_t n_ignored = 0;  // torn or foreign files met
   std::uint64_t n_refused = 0;  // not written, for the daily limit or because it cannot be counted
-  std::uint64_t n_queued = 0;
 };
 
 class PrefixDisk {
@@ -60,7 +59,10 @@ class PrefixDisk {
 
   /// The n_tokens of all snapshots of this identity, each once, descending.
   std::vector<std::int64_t> SnapshotLengths() const;
+  /// Never waits for the disk.
   PrefixDiskStats stats() const;
+  /// Files still to be written.
+  std::size_t n_queued() const;
 
   /// Waits until the queue is written, for at most `deadline_us`; then what is left is given up.
   void Stop(std::int64_t deadline_us);

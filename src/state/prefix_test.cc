@@ -222,10 +222,10 @@ class PrefixDiskTest : public testing::Test {
 
   // Until the queue is written, without an end of it.
   static void Drain(const PrefixDisk& disk) {
-    for (int i = 0; i < 2000 && disk.stats().n_queued > 0; ++i) {
+    for (int i = 0; i < 2000 && disk.n_queued() > 0; ++i) {
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
     }
-    EXPECT_EQ(disk.stats().n_queued, 0u);
+    EXPECT_EQ(disk.n_queued(), 0u);
   }
 
   static constexpr std::size_t kSize = 1000;
@@ -301,12 +301,19 @@ TEST_F(PrefixDiskTest, ACountThatSaysNothingStopsTheDay) {
     EXPECT_EQ(disk->stats().n_refused, 1 - Files().size());
     return Files().size();
   };
-  for (const char* text : {"", "x", "20000 12", "20000 12 \n", "12"}) {
+  const std::string today = std::to_string(std::time(nullptr) / 86400);
+  for (const std::string& text :
+       {std::string(), std::string("x"), std::string("20000 12"), std::string("20000 12 \n"),
+        std::string("12"), today + " -1\n", today + " 18446744073709551616\n"}) {
     std::ofstream(count) << text;
     EXPECT_EQ(n_written(), 0u) << text;
   }
   fs::last_write_time(count, fs::file_time_type::clock::now() - std::chrono::hours(25));
   EXPECT_EQ(n_written(), 1u) << "that was another day";
+  fs::remove_all(folder_);
+  fs::create_directories(folder_);
+  std::ofstream(count) << "99999 999999999999\n";
+  EXPECT_EQ(n_written(), 1u) << "the clock was wrong once";
   fs::remove_all(folder_);
   fs::create_directories(count);
   EXPECT_EQ(n_written(), 0u);
