@@ -27,6 +27,7 @@ SUITES = os.path.join(ROOT, "models", "demo", "suites")
 SHIPPED = os.path.join(ROOT, "models", "demo", "larder-demo.gguf")
 DOCS = os.path.join(ROOT, "docs")
 DATA = os.path.join(DOCS, "quality.json")
+PAGE = os.path.join(DOCS, "quality.md")
 TYPES = ["F32", "F16", "Q8_0", "Q6_K", "Q5_K", "Q4_K", "IQ4_XS", "Q3_K", "Q2_K"]
 EXPERTS = [1, 2, 3, 6, 8, 12, 16]
 MASSES = ["0.95", "0.9", "0.8", "0.7", "0.6"]
@@ -202,7 +203,7 @@ def draw(path, title, rows):
     Picture(title, points).write(os.path.join(DOCS, path))
 
 
-def write_page(data):
+def make_page(data):
     half = 100 * 1.96 * math.sqrt(0.95 * 0.05 / data["tasks"])
     of = {kind: [r for r in data["shipped"] if r["kind"] in ("shipped", kind)] for kind in ("experts", "mass", "cache", "types")}
     page = f"""# Quality against saving
@@ -255,15 +256,15 @@ all other matrices costs; down to 5 bits the experts' types add no more than tha
 
 ![KL divergence against bytes per token, by expert type](quality-types.svg)
 """
-    with open(os.path.join(DOCS, "quality.md"), "w", encoding="utf-8") as file:
-        file.write(page)
+    return page
 
 
 def publish(data):
     draw("quality-experts.svg", "From the shipped file: other numbers of experts, less mass, fewer bits", data["shipped"])
     if data["unquantized"]:
         draw("quality-types.svg", "Expert types, from the unquantized weights", data["unquantized"])
-    write_page(data)
+    with open(PAGE, "w", encoding="utf-8") as file:
+        file.write(make_page(data))
 
 
 def compare(old, new):
@@ -288,7 +289,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--larder", default=os.path.join(ROOT, "build", "larder"))
     p.add_argument("--f32")
-    p.add_argument("--tasks", type=int, default=200, help="prompts of each suite")
+    p.add_argument("--tasks", type=int, default=200, help="prompts of each suite, of all rows alike")
     p.add_argument("--check", action="store_true")
     p.add_argument("--rates", action="store_true")
     p.add_argument("--page", action="store_true")
@@ -299,13 +300,21 @@ def main():
             data = json.load(file)
     if options.page:
         return publish(data)
+    if options.check and options.f32:
+        p.error("--check measures the shipped file's rows; it goes without --f32")
+    if data["unquantized"] and options.tasks != data["tasks"] and not options.f32:
+        p.error(f"the other rows were measured with --tasks {data['tasks']}; --tasks {options.tasks} needs --f32 FILE too")
     with tempfile.TemporaryDirectory() as folder:
-        larder = Larder(os.path.abspath(options.larder), folder, data["tasks"] if options.check else options.tasks)
+        larder = Larder(os.path.abspath(options.larder), folder, options.tasks)
         groups = [("shipped", shipped_rows(larder))] + ([("unquantized", unquantized_rows(larder, options.f32))] if options.f32 else [])
         if options.check:
             rows = groups[0][1]
             larder.measure(rows)
-            sys.exit(0 if compare(data["shipped"], rows) else 1)
+            same = compare(data["shipped"], rows)
+            with open(PAGE, encoding="utf-8") as file:
+                if file.read() != make_page(data):
+                    sys.exit("docs/quality.md is not what --page makes of docs/quality.json")
+            sys.exit(0 if same else 1)
         for group, rows in groups:
             if options.rates:
                 for row, old in zip(rows, data[group]):
