@@ -12,6 +12,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "cli/machine_figures.h"
+#include "cli/machine_info.h"
 #include "cli/tune_log.h"
 #include "helpers/tiny_model.h"
 
@@ -280,12 +282,32 @@ TEST(CommandLine, PlansNeedRoomForWhatIsNotThere) {
   std::remove(path.c_str());
 }
 
+TEST(CommandLine, QuickFiguresAreNotKept) {
+  const std::string folder = TemporaryPath("cache");
+  std::filesystem::create_directories(folder + "/larder");
+  const std::string file =
+      std::filesystem::path(MachineFilePath(CpuName(), DiskName("."), 1)).filename();
+  const std::string kept = R"({"disk_bytes_per_second": 1e9, "memory_bytes_per_second": 1e10,
+      "state_bytes_per_second": 1e10, "products": [{"type": "Q4_K", "bytes_per_second": 1e10,
+      "multiply_adds_per_second": 1e11}]})";
+  std::ofstream(folder + "/larder/" + file) << kept;
+  const Outcome outcome =
+      Larder("plan --shape qwen3.5-35b-a3b --types Q4_K --memory 8G --threads 1 --quick --disk .",
+             "XDG_CACHE_HOME='" + folder + "'");
+  EXPECT_EQ(outcome.exit_status, 0) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("products with Q8_0"));
+  EXPECT_THAT(outcome.out, HasSubstr("what was missing measured now, quickly"));
+  EXPECT_EQ(ReadAndRemove(folder + "/larder/" + file), kept);
+  std::filesystem::remove_all(folder);
+}
+
 TEST(CommandLine, PlansEndLikeOtherCommands) {
   const std::string good = MachineFile();
   const std::string plan = "plan --shape qwen3.5-35b-a3b --machine '" + good + "' ";
   ExpectError(Larder("plan"), 2, "one of -m FILE");
   ExpectError(Larder(plan + "--memory lots"), 2, "'lots' is not a size");
   ExpectError(Larder(plan + "--memory ,"), 2, "names no size");
+  ExpectError(Larder(plan + "--memory 4G,0"), 2, "--memory 0 is no memory");
   ExpectError(Larder(plan), 2, "give --memory SIZE");
   ExpectError(Larder(plan + "--types Q9"), 2, "Q9");
   ExpectError(Larder(plan + "--workload none"), 2, "none");

@@ -192,12 +192,13 @@ Result<Machine> FindMachine(const PlanFlags& flags, const std::vector<DType>& ty
     LARDER_RETURN_IF_ERROR(ProbeProducts(options, types, &machine.figures));
     machine.figures.disk_free_bytes = FreeDiskBytes(options.folder);
     if (machine.figures.products.size() == n_known) return machine;
+    if (flags.quick) machine.source += "; what was missing measured now, quickly";
   } else {
     LARDER_ASSIGN_OR_RETURN(machine.figures, ProbeMachine(options));
     machine.source = flags.quick ? "measured now, quickly" : "measured now";
   }
-  // Quick figures are too rough to be kept in place of good ones.
-  if (path.empty() || (flags.quick && !kept.ok())) return machine;
+  // Quick figures are too rough to be kept, in place of good ones or beside them.
+  if (path.empty() || flags.quick) return machine;
   const Status saved = SaveMachineFigures(machine.figures, path);
   if (!saved.ok()) PrintTo(stderr, "larder: figures are not kept: {}\n", saved.message());
   return machine;
@@ -208,6 +209,7 @@ Result<std::vector<std::uint64_t>> ParseBudgets(const std::string& memory) {
   for (const std::string& word : SplitList(memory)) {
     Result<std::uint64_t> budget = ParseSize(word);
     if (!budget.ok()) return budget.status().WithContext("--memory");
+    if (*budget == 0) return InvalidArgument("--memory {} is no memory at all", word);
     budgets.push_back(*budget);
   }
   if (budgets.empty() && !memory.empty()) return InvalidArgument("--memory names no size");
