@@ -338,7 +338,8 @@ Status Plan(PlanFlags flags) {
   LARDER_ASSIGN_OR_RETURN(const EngineOptions engine, PlannedEngine(flags));
   PlannerOptions options;
   LARDER_ASSIGN_OR_RETURN(options.routing, RoutingGenerator::FromName(flags.workload));
-  LARDER_ASSIGN_OR_RETURN(const Machine machine, FindMachine(flags, ProductTypes(source, experts)));
+  const std::vector<DType> product_types = ProductTypes(source, experts);
+  LARDER_ASSIGN_OR_RETURN(const Machine machine, FindMachine(flags, product_types));
   LARDER_ASSIGN_OR_RETURN(budgets, FindBudgets(std::move(budgets), flags, machine.figures));
   PlanReport report;
   report.main_budget_bytes = budgets[0];
@@ -356,6 +357,7 @@ Status Plan(PlanFlags flags) {
                   options.lookahead ? fmt::format("lookahead with recall {:.2f}", flags.recall)
                                     : std::string("no lookahead"));
   report.machine = machine.figures;
+  report.product_types = product_types;
   report.machine_source = machine.source;
   report.has_prefill_compute =
       machine.figures.multiply_adds_per_second > 0 || !machine.figures.products.empty();

@@ -142,9 +142,9 @@ Result<DiskRound> DiskProbeFile::Read(std::uint64_t read_bytes, int depth, doubl
   return round;
 }
 
-std::uint64_t FreeDiskBytes(const std::string& folder) {
+std::optional<std::uint64_t> FreeDiskBytes(const std::string& folder) {
   struct statvfs info {};
-  if (statvfs(folder.c_str(), &info) != 0) return 0;
+  if (statvfs(folder.c_str(), &info) != 0) return std::nullopt;
   return static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize;
 }
 

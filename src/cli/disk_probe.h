@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/status.h"
@@ -34,7 +35,7 @@ class DiskProbeFile {
   std::unique_ptr<File> file_;
 };
 
-/// Free bytes of the filesystem that holds `folder`; 0 when it does not say.
-std::uint64_t FreeDiskBytes(const std::string& folder);
+/// Free bytes of the filesystem that holds `folder`; nothing when it does not say.
+std::optional<std::uint64_t> FreeDiskBytes(const std::string& folder);
 
 }  // namespace larder

@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <set>
 #include <system_error>
+#include <utility>
 
 #include "cli/bench_runner.h"
 #include "cli/suggest.h"
@@ -41,6 +42,13 @@ Neighbours Around(const std::set<double>& values, double at) {
   if (above == values.end()) return {*values.rbegin(), *values.rbegin(), 0};
   const double below = *std::prev(above);
   return {below, *above, (at - below) / (*above - below)};
+}
+
+bool IsFloat(DType dtype) { return GetDTypeInfo(dtype).elements_per_block == 1; }
+
+double BytesPerWeight(DType dtype) {
+  const DTypeInfo& info = GetDTypeInfo(dtype);
+  return static_cast<double>(info.bytes_per_block) / static_cast<double>(info.elements_per_block);
 }
 
 double Mix(double a, double b, double share) { return a + share * (b - a); }
@@ -83,6 +91,17 @@ Result<double> Positive(const nlohmann::json& json, const char* key, bool is_req
   const double value = found->is_number() ? found->get<double>() : 0.0;
   if (value > 0 && value <= kLargest) return value;
   return InvalidArgument("\"{}\" of the machine file is no number above 0", key);
+}
+
+// A disk may be full.
+Result<std::optional<std::uint64_t>> FreeBytes(const nlohmann::json& json) {
+  const auto found = json.find("disk_free_bytes");
+  if (found == json.end()) return std::optional<std::uint64_t>();
+  const double value = found->is_number() ? found->get<double>() : -1.0;
+  if (value >= 0 && value <= kLargest) {
+    return std::optional<std::uint64_t>(static_cast<std::uint64_t>(value));
+  }
+  return InvalidArgument("\"disk_free_bytes\" of the machine file is no number from 0");
 }
 
 Result<DiskReadRate> ParseDiskRate(const nlohmann::json& json) {
@@ -131,6 +150,10 @@ std::string Text(const nlohmann::json& json, const char* key) {
 
 Status ParseLists(const nlohmann::json& json, MachineFigures* figures) {
   if (const auto rates = json.find("disk_rates"); rates != json.end()) {
+    if (json.contains("disk_bytes_per_second")) {
+      return InvalidArgument(
+          "the machine file has \"disk_bytes_per_second\" and \"disk_rates\"; keep one of them");
+    }
     if (!rates->is_array() || rates->empty()) {
       return InvalidArgument("\"disk_rates\" of the machine file is no list with entries");
     }
@@ -164,11 +187,37 @@ double MachineFigures::DiskBytesPerSecond(double read_bytes, double n_bytes,
              RateAtSize(disk_rates, around.above, depth, which), around.share);
 }
 
+const ProductRate* MachineFigures::StandInFor(DType dtype) const {
+  const ProductRate* nearest = nullptr;
+  const auto distance = [dtype](const ProductRate& rate) {
+    return std::make_pair(IsFloat(rate.dtype) != IsFloat(dtype),
+                          std::abs(BytesPerWeight(rate.dtype) - BytesPerWeight(dtype)));
+  };
+  for (const ProductRate& rate : products) {
+    if (rate.dtype == dtype) return nullptr;
+    if (nearest == nullptr || distance(rate) < distance(*nearest) ||
+        (distance(rate) == distance(*nearest) &&
+         rate.multiply_adds_per_second < nearest->multiply_adds_per_second)) {
+      nearest = &rate;
+    }
+  }
+  return nearest;
+}
+
 ProductRate MachineFigures::RateOf(DType dtype) const {
   for (const ProductRate& rate : products) {
     if (rate.dtype == dtype) return rate;
   }
-  return {dtype, memory_bytes_per_second, multiply_adds_per_second, 0};
+  const ProductRate* stand_in = StandInFor(dtype);
+  if (stand_in == nullptr) return {dtype, memory_bytes_per_second, multiply_adds_per_second, 0};
+  ProductRate rate = *stand_in;
+  rate.dtype = dtype;
+  rate.bytes_per_second *= std::min(1.0, BytesPerWeight(dtype) / BytesPerWeight(stand_in->dtype));
+  if (multiply_adds_per_second > 0) {
+    rate.multiply_adds_per_second = multiply_adds_per_second;
+    rate.few_multiply_adds_per_second = 0;
+  }
+  return rate;
 }
 
 nlohmann::json ToJson(const MachineFigures& figures) {
@@ -182,7 +231,7 @@ nlohmann::json ToJson(const MachineFigures& figures) {
     if (value > 0) json[key] = value;
   };
   if (figures.memory_bytes > 0) json["memory_bytes"] = figures.memory_bytes;
-  if (figures.disk_free_bytes > 0) json["disk_free_bytes"] = figures.disk_free_bytes;
+  if (figures.disk_free_bytes) json["disk_free_bytes"] = *figures.disk_free_bytes;
   if (figures.n_threads > 0) json["n_threads"] = figures.n_threads;
   put("state_bytes_per_second", figures.state_bytes_per_second);
   put("layer_overhead_seconds", figures.layer_overhead_seconds);
@@ -220,7 +269,7 @@ Result<MachineFigures> ParseMachineFigures(const std::string& text) {
   LARDER_ASSIGN_OR_RETURN(figures.memory_bytes_per_second,
                           Positive(json, "memory_bytes_per_second", true));
   LARDER_ASSIGN_OR_RETURN(const double memory_bytes, Positive(json, "memory_bytes", false));
-  LARDER_ASSIGN_OR_RETURN(const double free_bytes, Positive(json, "disk_free_bytes", false));
+  LARDER_ASSIGN_OR_RETURN(figures.disk_free_bytes, FreeBytes(json));
   LARDER_ASSIGN_OR_RETURN(const double n_threads, Positive(json, "n_threads", false));
   LARDER_ASSIGN_OR_RETURN(figures.state_bytes_per_second,
                           Positive(json, "state_bytes_per_second", false));
@@ -230,7 +279,6 @@ Result<MachineFigures> ParseMachineFigures(const std::string& text) {
   LARDER_ASSIGN_OR_RETURN(figures.multiply_adds_per_second,
                           Positive(json, "multiply_adds_per_second", false));
   figures.memory_bytes = static_cast<std::uint64_t>(memory_bytes);
-  figures.disk_free_bytes = static_cast<std::uint64_t>(free_bytes);
   figures.n_threads = static_cast<int>(std::min(n_threads, 1e6));
   LARDER_RETURN_IF_ERROR(ParseLists(json, &figures));
   return figures;

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,8 +38,8 @@ struct MachineFigures {
   std::string name;
   std::string disk;  // which disk, in words
   int n_threads = 0;
-  std::uint64_t memory_bytes = 0;     // the machine's; 0: not said
-  std::uint64_t disk_free_bytes = 0;  // 0: not said
+  std::uint64_t memory_bytes = 0;  // the machine's; 0: not said
+  std::optional<std::uint64_t> disk_free_bytes;
   double memory_bytes_per_second = 0;
   std::vector<DiskReadRate> disk_rates;  // at least one
   std::vector<ProductRate> products;     // none: products run at the memory rate
@@ -52,7 +53,13 @@ struct MachineFigures {
   /// DiskReadRate.
   double DiskBytesPerSecond(double read_bytes, double n_bytes,
                             double DiskReadRate::*which = &DiskReadRate::bytes_per_second) const;
-  /// The rate of a type's products, or what stands for it.
+  /// Whose products stand for those of a type that `products` lacks: among floats for a float,
+  /// among quantized types for others (where there are any), the nearest in bits per weight, the
+  /// slower of two as near. nullptr: the type's own are known, or none are.
+  const ProductRate* StandInFor(DType dtype) const;
+  /// The rate of a type's products. A stand-in's is taken per weight or per byte, whichever takes
+  /// longer, so that a type that nobody measured is never faster than one that was;
+  /// `multiply_adds_per_second` goes before the stand-in's.
   ProductRate RateOf(DType dtype) const;
 };
 

@@ -35,8 +35,8 @@ std::string MachineText(const PlanReport& report) {
                                  machine.DiskBytesPerSecond(576 << 10, 16.0 * (576 << 10)) / kGiga);
   if (machine.memory_bytes > 0)
     text += fmt::format(", {} memory", FormatBytes(machine.memory_bytes));
-  if (machine.disk_free_bytes > 0) {
-    text += fmt::format(", {} free on the disk", FormatBytes(machine.disk_free_bytes));
+  if (machine.disk_free_bytes) {
+    text += fmt::format(", {} free on the disk", FormatBytes(*machine.disk_free_bytes));
   }
   return text + "\n";
 }
@@ -50,6 +50,46 @@ std::string MarkdownRow(const PlanTypes& types, const PlanRow& row) {
   return fmt::format("| {} | {} | {:.0f} % | {:.0f} % | {} | {} | {} |\n", types.name,
                      SizeToPaste(row.budget_bytes), 100 * row.resident_share, 100 * row.hit_rate,
                      RangeText(row.decode), RangeText(row.prefill), Rate(row.decode_limit));
+}
+
+std::string FitsText(const PlanTypes& types) {
+  if (!types.fits_disk) return "-";
+  return *types.fits_disk ? "yes" : "no";
+}
+
+std::string StandInText(const PlanReport& report) {
+  std::string text;
+  for (const DType dtype : report.product_types) {
+    const ProductRate* stand_in = report.machine.StandInFor(dtype);
+    if (stand_in == nullptr) continue;
+    text += fmt::format("{}{} from {}", text.empty() ? "" : ", ", DTypeName(dtype),
+                        DTypeName(stand_in->dtype));
+  }
+  if (text.empty()) return text;
+  return "\nthe machine file lacks products of some types, which are taken from others: " + text +
+         "\n";
+}
+
+// Where more memory predicts less, it is the engine's batch that took it.
+std::string BatchText(const PlanReport& report) {
+  std::string text;
+  for (const PlanTypes& types : report.types) {
+    for (std::size_t i = 1; i < types.rows.size(); ++i) {
+      const PlanRow& less = types.rows[i - 1];
+      const PlanRow& more = types.rows[i];
+      if (!less.problem.empty() || more.plan.max_batch <= less.plan.max_batch) continue;
+      if (more.decode.expected >= less.decode.expected &&
+          more.prefill.expected >= less.prefill.expected) {
+        continue;
+      }
+      text += fmt::format(
+          "{}{} with {}: prompts go in batches of {}, which helps long ones but takes memory from "
+          "experts; --batch {} gives it back\n",
+          text.empty() ? "\n" : "", types.name, SizeToPaste(more.budget_bytes), more.plan.max_batch,
+          less.plan.max_batch);
+    }
+  }
+  return text;
 }
 
 std::string TimeText(const PlanRow& row) {
@@ -133,7 +173,7 @@ std::string ToMarkdown(const PlanReport& report) {
       "|---|---|---|---|---|\n";
   for (const PlanTypes& types : report.types) {
     text += fmt::format("| {} | {} | {} | {} | {} |\n", types.name, FormatBytes(types.file_bytes),
-                        types.fits_disk ? "yes" : "no", SizeToPaste(types.smallest_budget_bytes),
+                        FitsText(types), SizeToPaste(types.smallest_budget_bytes),
                         SizeToPaste(types.whole_budget_bytes));
   }
   text +=
@@ -148,6 +188,7 @@ std::string ToMarkdown(const PlanReport& report) {
         "\nprefill counts the disk alone (-: it reads nothing): the machine file does not say how "
         "fast it multiplies (multiply_adds_per_second)\n";
   }
+  text += StandInText(report) + BatchText(report);
   if (const PlanRow* row = MainRow(report); row != nullptr) {
     text += fmt::format("\nwith {} and --memory {}, one answer token takes {} ms: {}\n",
                         report.types[report.main_types].name, SizeToPaste(report.main_budget_bytes),
@@ -178,14 +219,20 @@ nlohmann::json ToJson(const PlanReport& report) {
                          {"types", nlohmann::json::array()},
                          {"advice", nlohmann::json::array()}};
   if (!report.lossy.empty()) json["lossy"] = report.lossy;
+  for (const DType dtype : report.product_types) {
+    if (const ProductRate* stand_in = report.machine.StandInFor(dtype); stand_in != nullptr) {
+      json["products_taken_from"][DTypeName(dtype)] = DTypeName(stand_in->dtype);
+    }
+  }
   for (const PlanTypes& types : report.types) {
     nlohmann::json one = {{"weights", types.name},
                           {"file_bytes", types.file_bytes},
-                          {"fits_disk", types.fits_disk},
+                          {"fits_disk", nullptr},
                           {"expert_bits_per_weight", types.bits_per_weight},
                           {"smallest_budget_bytes", types.smallest_budget_bytes},
                           {"whole_budget_bytes", types.whole_budget_bytes},
                           {"budgets", nlohmann::json::array()}};
+    if (types.fits_disk) one["fits_disk"] = *types.fits_disk;
     for (const PlanRow& row : types.rows) one["budgets"].push_back(ToJson(row));
     json["types"].push_back(std::move(one));
   }

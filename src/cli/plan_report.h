@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,8 +39,8 @@ struct PlanRow {
 struct PlanTypes {
   std::string name;  // "Q4_K experts, Q8_0 dense", "as in the file"
   std::uint64_t file_bytes = 0;
-  bool fits_disk = true;
-  double bits_per_weight = 0;  // of the experts
+  std::optional<bool> fits_disk;  // nothing: not known
+  double bits_per_weight = 0;     // of the experts
   std::uint64_t smallest_budget_bytes = 0;
   std::uint64_t whole_budget_bytes = 0;  // the least that holds every expert
   std::vector<PlanRow> rows;
@@ -58,7 +59,8 @@ struct PlanReport {
   std::int64_t prompt_tokens = 0;
   std::int64_t depth = 0;
   MachineFigures machine;
-  std::string machine_source;  // "measured now", a file's name
+  std::vector<DType> product_types;  // whose products the plan counts
+  std::string machine_source;        // "measured now", a file's name
   bool has_prefill_compute = true;
   std::uint64_t main_budget_bytes = 0;
   std::size_t main_types = 0;  // index into types

@@ -1,13 +1,11 @@
-// The cost model by hand-made numbers, what machines and configurations say, replays against the
+// The cost model by hand-made numbers, what configurations say, replays against the
 // simulation that judges policies, and plans of headers alone.
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cmath>
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <limits>
+#include <optional>
 #include <random>
 
 #include "cli/cost_model.h"
@@ -248,8 +246,26 @@ TEST(CostModel, ProductsFromOneTokenToMany) {
   EXPECT_DOUBLE_EQ(ProductSeconds(weights, machine, 2.5), 13);
   EXPECT_DOUBLE_EQ(ProductSeconds(weights, machine, 64), 64);
   EXPECT_DOUBLE_EQ(ProductSeconds(weights, machine, 640), 640);
-  // Another type runs at the memory rate.
+  // Where no products are known they run at the memory rate.
+  machine.products.clear();
   EXPECT_DOUBLE_EQ(ProductSeconds({{DType::kQ4_0, 1000, 500}}, machine, 1), 0.5);
+}
+
+TEST(CostModel, ATypeWithoutProductsIsNoFasterThanOneWith) {
+  MachineFigures machine = ExampleMachine();
+  machine.memory_bytes_per_second = 1e12;
+  machine.products = {{DType::kQ4_K, 100, 1000, 250}};
+  const auto seconds = [&machine](DType dtype, double n_tokens) {
+    const DTypeInfo& info = GetDTypeInfo(dtype);
+    const double n_bytes = 256.0 * info.bytes_per_block / info.elements_per_block;
+    return ProductSeconds({{dtype, 256, n_bytes}}, machine, n_tokens);
+  };
+  for (const double n_tokens : {1.0, 2.0, 4.0, 64.0, 1000.0}) {
+    const double known_s = seconds(DType::kQ4_K, n_tokens);
+    for (const DType dtype : AllDTypes()) {
+      EXPECT_GE(seconds(dtype, n_tokens), known_s * (1 - 1e-9)) << DTypeName(dtype);
+    }
+  }
 }
 
 TEST(CostModel, ADiskThatChangesCostsWhatItsSlowMomentsCost) {
@@ -283,83 +299,6 @@ TEST(CostModel, PromptsHideReadsBehindProducts) {
   EXPECT_GT(PredictPrefill(Example(), machine, routing, options).total(), seconds.total());
   machine.multiply_adds_per_second = 0;
   EXPECT_DOUBLE_EQ(PredictPrefill(Example(), machine, routing, options).total(), 40);
-}
-
-TEST(MachineFigures, BetweenSizesAndDepths) {
-  MachineFigures machine;
-  machine.disk_rates = {
-      {100, 1, 10, 0, 0}, {100, 5, 50, 0, 0}, {300, 1, 30, 0, 0}, {300, 5, 150, 0, 0}};
-  EXPECT_DOUBLE_EQ(machine.DiskBytesPerSecond(100, 100), 10);
-  EXPECT_DOUBLE_EQ(machine.DiskBytesPerSecond(100, 300), 30);
-  EXPECT_DOUBLE_EQ(machine.DiskBytesPerSecond(200, 1000), 100);
-  EXPECT_DOUBLE_EQ(machine.DiskBytesPerSecond(1000, 1e9), 150);
-  EXPECT_DOUBLE_EQ(machine.DiskBytesPerSecond(1, 1e9), 50);
-}
-
-TEST(MachineFigures, RoundTrip) {
-  MachineFigures machine = ExampleMachine();
-  machine.name = "one";
-  machine.n_threads = 3;
-  machine.memory_bytes = 1 << 30;
-  machine.state_bytes_per_second = 5;
-  machine.layer_overhead_seconds = 1e-5;
-  machine.read_cpu_seconds = 2e-5;
-  machine.products = {{DType::kQ4_K, 7, 8, 9}};
-  const Result<MachineFigures> back = ParseMachineFigures(ToJson(machine).dump());
-  ASSERT_TRUE(back.ok()) << back.status().message();
-  EXPECT_EQ(ToJson(*back), ToJson(machine));
-}
-
-TEST(MachineFigures, TheLeastAndWhatIsWrong) {
-  const Result<MachineFigures> least =
-      ParseMachineFigures(R"({"disk_bytes_per_second": 17.5e9, "memory_bytes_per_second": 4e11})");
-  ASSERT_TRUE(least.ok());
-  EXPECT_DOUBLE_EQ(least->DiskBytesPerSecond(1e6, 1e7), 17.5e9);
-  const Result<MachineFigures> again = ParseMachineFigures(ToJson(*least).dump());
-  ASSERT_TRUE(again.ok()) << again.status().message();
-  EXPECT_EQ(ToJson(*again), ToJson(*least));
-  const std::pair<const char*, const char*> cases[] = {
-      {"[", "not a JSON object"},
-      {"{}", "memory_bytes_per_second"},
-      {R"({"memory_bytes_per_second": 1})", "disk_bytes_per_second"},
-      {R"({"memory_bytes_per_second": -1, "disk_bytes_per_second": 1})", "no number above 0"},
-      {R"({"memory_bytes_per_second": 1, "disk_rates": []})", "disk_rates"},
-      {R"({"memory_bytes_per_second": 1, "disk_rates": [3]})", "disk_rates"},
-      {R"({"memory_bytes_per_second": 1, "disk_bytes_per_second": 1, "products": [{}]})", "type"},
-      {R"({"memory_bytes_per_second": 1, "disk_bytes_per_second": 1,
-          "products": [{"type": "Q9"}]})",
-       "Q9"},
-      {R"({"memory_bytes_per_second": 1, "disk_rates": [{"read_bytes": 1, "depth": 1,
-          "bytes_per_second": 5, "lowest": 7, "highest": 9}]})",
-       "do not rise"},
-      {R"({"memory_bytes_per_second": 1, "disk_rates": [{"read_bytes": 1, "depth": 1,
-          "bytes_per_second": 5, "lowest": 3, "highest": 2}]})",
-       "do not rise"},
-      {R"({"memory_bytes_per_second": 1, "disk_bytes_per_second": 1, "multiply_add_per_second": 1})",
-       "did you mean 'multiply_adds_per_second'?"},
-      {R"({"memory_bytes_per_second": 1, "disk_bytes_per_second": 1, "colour": "red"})",
-       "no 'colour'"},
-      {R"({"memory_bytes_per_second": 1, "disk_rates": [{"read_bytes": 1, "depth": 1,
-          "bytes_per_second": 5, "lowset": 7}]})",
-       "did you mean 'lowest'?"},
-  };
-  for (const auto& [text, part] : cases) {
-    const Result<MachineFigures> figures = ParseMachineFigures(text);
-    ASSERT_FALSE(figures.ok()) << text;
-    EXPECT_NE(figures.status().message().find(part), std::string::npos)
-        << figures.status().message();
-  }
-}
-
-TEST(MachineFigures, AFileWithoutANameGivesItsOwn) {
-  const std::string stem = "larder-laptop-" + std::to_string(getpid());
-  const std::string path = testing::TempDir() + stem + ".json";
-  std::ofstream(path) << R"({"disk_bytes_per_second": 1, "memory_bytes_per_second": 1})";
-  EXPECT_EQ(LoadMachineFigures(path).value().name, stem);
-  std::ofstream(path)
-      << R"({"name": "mine", "disk_bytes_per_second": 1, "memory_bytes_per_second": 1})";
-  EXPECT_EQ(LoadMachineFigures(path).value().name, "mine");
-  std::filesystem::remove(path);
 }
 
 constexpr const char* kConfig = R"({"model_type": "qwen3_5_moe", "text_config": {
@@ -545,6 +484,56 @@ TEST(Planner, WhatIsNotKnownIsNotZero) {
   EXPECT_TRUE(row["prefill_seconds"].is_null()) << row;
   EXPECT_GT(row["decode_tokens_per_second"]["expected"], 0) << row;
   EXPECT_NE(ToMarkdown(report).find(") | - | "), std::string::npos) << ToMarkdown(report);
+}
+
+TEST(Planner, NobodyKnowsWhatFitsADiskThatNobodyKnows) {
+  const Result<PhantomModel> phantom =
+      PhantomModel::FromShape(SmallShape(), {DType::kQ4_K, DType::kQ8_0});
+  ASSERT_TRUE(phantom.ok()) << phantom.status().message();
+  const auto report = [&phantom](std::optional<std::uint64_t> free_bytes) {
+    PlannerOptions options = SmallOptions();
+    options.disk_free_bytes = free_bytes;
+    PlanReport made;
+    made.machine = ExampleMachine();
+    made.types = {Planner(ExampleMachine(), options).Plan("all", phantom->path(), {}).value()};
+    return made;
+  };
+  const std::pair<std::optional<std::uint64_t>, const char*> cases[] = {
+      {std::nullopt, " | - | "}, {0, " | no | "}, {std::uint64_t{1} << 40, " | yes | "}};
+  for (const auto& [free_bytes, part] : cases) {
+    const PlanReport made = report(free_bytes);
+    EXPECT_NE(ToMarkdown(made).find(part), std::string::npos) << part;
+    const nlohmann::json fits = ToJson(made)["types"][0]["fits_disk"];
+    EXPECT_EQ(fits, free_bytes ? nlohmann::json(*free_bytes > 0) : nlohmann::json());
+  }
+}
+
+TEST(Planner, ReportsSayWhoseProductsStandForOthers) {
+  PlanReport report;
+  report.machine = ExampleMachine();
+  report.product_types = {DType::kQ4_K, DType::kQ4_0};
+  EXPECT_EQ(ToMarkdown(report).find("lacks products"), std::string::npos);
+  EXPECT_FALSE(ToJson(report).contains("products_taken_from"));
+  report.machine.products = {{DType::kQ4_K, 7, 8, 9}};
+  EXPECT_NE(ToMarkdown(report).find("Q4_0 from Q4_K\n"), std::string::npos) << ToMarkdown(report);
+  EXPECT_EQ(ToJson(report)["products_taken_from"], nlohmann::json({{"Q4_0", "Q4_K"}}));
+}
+
+TEST(Planner, ReportsSayWhyMoreMemoryPredictsLess) {
+  PlanRow less;
+  less.budget_bytes = std::uint64_t{17} << 30;
+  less.plan.max_batch = 2048;
+  less.decode = less.prefill = {9, 10, 11};
+  PlanRow more = less;
+  more.budget_bytes += 1;
+  more.plan.max_batch = 4096;
+  PlanReport report;
+  report.machine = ExampleMachine();
+  report.types = {{"types", 90, true, 8, 10, 110, {less, more}}};
+  EXPECT_EQ(ToMarkdown(report).find("--batch"), std::string::npos);
+  report.types[0].rows[1].prefill.expected = 9.9;
+  EXPECT_NE(ToMarkdown(report).find("in batches of 4096, "), std::string::npos);
+  EXPECT_NE(ToMarkdown(report).find("; --batch 2048 gives"), std::string::npos);
 }
 
 TEST(PlanChart, NamesInAnyBytesStayXml) {

@@ -179,7 +179,7 @@ Result<PlanTypes> Planner::Plan(const std::string& name, const std::string& path
   PlanTypes types;
   types.name = name;
   types.file_bytes = static_cast<std::uint64_t>(costs.file_bytes);
-  types.fits_disk = options_.disk_free_bytes == 0 || types.file_bytes <= options_.disk_free_bytes;
+  if (options_.disk_free_bytes) types.fits_disk = types.file_bytes <= *options_.disk_free_bytes;
   double n_elements = 0;
   for (const WeightCost& cost : costs.expert) n_elements += cost.n_elements;
   types.bits_per_weight = n_elements > 0 ? 8 * costs.record_bytes() / n_elements : 0;

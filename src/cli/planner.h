@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -50,7 +51,7 @@ struct PlannerOptions {
   bool lookahead = true;
   std::int64_t prompt_tokens = 512;
   std::int64_t depth = 0;
-  std::uint64_t disk_free_bytes = 0;  // 0: not known
+  std::optional<std::uint64_t> disk_free_bytes;  // nothing: not known
 };
 
 class Planner {
