@@ -129,7 +129,7 @@ TEST(CommandLine, WrongUseIsKnownBeforeAnythingIsLoaded) {
   ExpectError(Larder("bench -m x --compare y --pairs 2"), 2, "--compare");
   ExpectError(Larder("bench -m x --report /nowhere/a.md"), 2, "no folder for the output");
   ExpectError(Larder("bench -m x --timeline '" + kModel + "'"), 2, "is a model");
-  ExpectError(Larder("bench -m x --report a --timeline a"), 2, "the same file");
+  ExpectError(Larder("bench -m x --report a --timeline ./a"), 2, "the same file");
   ExpectError(Larder("logits -m x --json --tokens 1,,2"), 2, "comma");
   ExpectError(Larder("run -m x -p y --reads often"), 2, "often");
   ExpectError(Larder("run -m x -p y --profile mine"), 2, "mine");
@@ -416,6 +416,28 @@ TEST(CommandLine, ASustainedBenchIsWrittenInEveryFormat) {
   const std::string line = Larder(words + "jsonl").out;
   EXPECT_EQ(nlohmann::json::parse(line.substr(0, line.find('\n'))).at("test"), "tg2");
   std::remove(report.c_str());
+}
+
+TEST(CommandLine, AnInterruptedSustainedBenchGivesWhatItMeasured) {
+  const Outcome outcome = Larder("bench -n 2 --sustained 60 -o json -m '" + kModel + "'",
+                                 "timeout --preserve-status -s INT 10");
+  EXPECT_EQ(outcome.exit_status, 130) << outcome.err;
+  const auto sustained = nlohmann::json::parse(outcome.out).at("sustained");
+  EXPECT_EQ(sustained.at("interrupted"), true);
+  EXPECT_EQ(sustained.at("windows").size(), 1u);
+  EXPECT_GT(sustained.at("tokens_per_second"), 0);
+}
+
+TEST(CommandLine, ABenchThatDoesNotFitItsContextMeasuresNothing) {
+  const Outcome outcome =
+      Larder("bench -p 8 -n 4 -d 0,20 --ctx 25 -r 1 -o json -m '" + kModel + "'");
+  ExpectError(outcome, 2, "pp8 @ d20 needs 28 positions and --ctx gives 25");
+  EXPECT_EQ(outcome.err.find("repetition"), std::string::npos) << outcome.err;
+}
+
+TEST(CommandLine, HelpNamesEachCommandsOwnContext) {
+  EXPECT_THAT(Larder("bench --help").out, HasSubstr("what the longest test"));
+  EXPECT_THAT(Larder("perplexity --help").out, HasSubstr("default: 512"));
 }
 
 TEST(CommandLine, TuneKeepsAProfileThatLaterRunsName) {

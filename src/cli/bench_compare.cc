@@ -15,6 +15,7 @@ namespace larder {
 namespace {
 
 constexpr double kFastest = 1e12;  // tokens/s
+constexpr double kSlowest = 1e-12;
 
 Result<BenchRates> ReadRow(const nlohmann::json& json) {
   const char* complaint = "the earlier report is not what bench -o json writes";
@@ -30,11 +31,12 @@ Result<BenchRates> ReadRow(const nlohmann::json& json) {
   BenchRates row{json["test"].get<std::string>(), json["state"].get<std::string>(), {}, {}};
   for (const nlohmann::json& one : rates["all"]) {
     const double rate = one.is_number() ? one.get<double>() : 0;
-    if (!(rate > 0 && rate < kFastest)) {
+    if (!(rate > kSlowest && rate < kFastest)) {
       return DataError("{}: a rate is no number above 0", complaint);
     }
     row.rates.push_back(rate);
   }
+  if (json.contains("hash") && json["hash"].is_string()) row.hash = json["hash"];
   return row;
 }
 
@@ -42,10 +44,29 @@ nlohmann::json Member(const nlohmann::json& json, const char* key) {
   return json.is_object() ? json.value(key, nlohmann::json()) : nlohmann::json();
 }
 
-// Empty for what is no text or number.
+// On one line; empty for what is no text or number.
 std::string ValueText(const nlohmann::json& value) {
-  if (value.is_string()) return value.get<std::string>();
-  return value.is_number() ? value.dump() : "";
+  if (!value.is_string()) return value.is_number() ? value.dump() : "";
+  std::string text = value.get<std::string>();
+  std::replace_if(
+      text.begin(), text.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
+  return text;
+}
+
+std::int64_t Count(const nlohmann::json& value) {
+  return value.is_number_integer() ? value.get<std::int64_t>() : 0;
+}
+
+// A chosen budget follows the free memory; where it holds every expert, its size says nothing.
+std::string BudgetText(const nlohmann::json& report) {
+  const nlohmann::json budget = Member(report, "budget_bytes");
+  if (!budget.is_number_unsigned()) return "";
+  const std::int64_t n_experts = Count(Member(report, "n_experts"));
+  const bool is_chosen = Member(Member(report, "settings"), "memory") == "chosen";
+  if (is_chosen && n_experts > 0 && Count(Member(report, "n_expert_slots")) >= n_experts) {
+    return "chosen, with room for every expert";
+  }
+  return FormatBytes(budget.get<std::uint64_t>());
 }
 
 std::string FileName(const std::string& path) { return path.substr(path.rfind('/') + 1); }
@@ -61,6 +82,29 @@ const BenchRates* Earlier(const std::vector<BenchRates>& before, const BenchRate
     return row.test == now.test && row.state == now.state;
   });
   return then == before.end() ? nullptr : &*then;
+}
+
+std::string ValueOf(const BenchSetup& setup, const std::string& name) {
+  for (const auto& [known, value] : setup) {
+    if (known == name) return value;
+  }
+  return "";
+}
+
+// Nothing but these may change an answer.
+bool MustAgree(const BenchRates& before, const BenchRates& after) {
+  if (before.rates.size() != after.rates.size()) return false;
+  for (const char* name : {"model", "model's size in bytes", "change of the model's own answers",
+                           "routing", "setting seed", "setting recall"}) {
+    if (ValueOf(before.setup, name) != ValueOf(after.setup, name)) return false;
+  }
+  return true;
+}
+
+void AddOnce(std::string line, std::vector<std::string>* lines) {
+  if (std::find(lines->begin(), lines->end(), line) == lines->end()) {
+    lines->push_back(std::move(line));
+  }
 }
 
 double RelativeVariance(const std::vector<double>& rates) {
@@ -83,15 +127,16 @@ BenchSetup SetupOf(const nlohmann::json& report) {
   add("model's size in bytes", ValueText(Member(model, "size_bytes")));
   const std::string lossy = ValueText(Member(report, "lossy"));
   add("change of the model's own answers", lossy.empty() ? "none" : lossy);
-  const nlohmann::json budget = Member(report, "budget_bytes");
-  if (budget.is_number_unsigned()) add("memory budget", FormatBytes(budget.get<std::uint64_t>()));
+  add("memory budget", BudgetText(report));
   add("routing", ValueText(Member(report, "routing")));
   const nlohmann::json machine = Member(report, "machine");
   add("processor", ValueText(Member(machine, "cpu")));
   add("disk", ValueText(Member(machine, "disk")));
   const nlohmann::json settings = Member(report, "settings");
   for (const auto& [name, value] : settings.items()) {
-    if (!IsToldElsewhere(name)) add("setting " + name, ValueText(value));
+    // Which reader an older report's "auto" came to is not known.
+    const bool is_unknown = (name == "io" || name == "reads") && value == "auto";
+    if (!IsToldElsewhere(name) && !is_unknown) add("setting " + name, ValueText(value));
   }
   return setup;
 }
@@ -144,14 +189,17 @@ std::vector<std::string> SetupDifferences(const std::vector<BenchRates>& before,
   std::vector<std::string> differences;
   for (const BenchRates& now : after) {
     const BenchRates* then = Earlier(before, now);
-    for (const auto& [name, value] : then != nullptr ? now.setup : BenchSetup()) {
-      const auto same = [&name](const auto& one) { return one.first == name; };
-      const auto found = std::find_if(then->setup.begin(), then->setup.end(), same);
-      if (found == then->setup.end() || found->second == value) continue;
-      std::string line = fmt::format("the {} differs: {} / {}", name, found->second, value);
-      if (std::find(differences.begin(), differences.end(), line) == differences.end()) {
-        differences.push_back(std::move(line));
-      }
+    if (then == nullptr) continue;
+    for (const auto& [name, value] : now.setup) {
+      const std::string earlier = ValueOf(then->setup, name);
+      if (earlier.empty() || earlier == value) continue;
+      AddOnce(fmt::format("the {} differs: {} / {}", name, earlier, value), &differences);
+    }
+    if (then->hash.empty() || now.hash.empty() || then->hash == now.hash) continue;
+    if (MustAgree(*then, now)) {
+      AddOnce(fmt::format("the answers of {} {} differ: hash {} / {}", now.test, now.state,
+                          ValueText(then->hash), now.hash),
+              &differences);
     }
   }
   return differences;

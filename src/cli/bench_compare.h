@@ -24,6 +24,7 @@ struct BenchRates {
   std::string state;          // "cold" or "warm"
   std::vector<double> rates;  // tokens/s of its repetitions
   BenchSetup setup = {};
+  std::string hash = {};  // of the answers; empty: not known
 };
 
 /// From what `bench -o json` or `-o jsonl` wrote; kDataError says what is wrong with it.
@@ -48,7 +49,7 @@ std::vector<BenchRatio> CompareRows(const std::vector<BenchRates>& before,
                                     const std::vector<BenchRates>& after);
 
 /// "the model differs: a.gguf / b.gguf", the earlier one first: all in which rows that both have
-/// differ.
+/// differ. Answers that differ are named where nothing in the setup may change them.
 std::vector<std::string> SetupDifferences(const std::vector<BenchRates>& before,
                                           const std::vector<BenchRates>& after);
 

@@ -98,7 +98,8 @@ std::vector<Columns> LinesOf(const BenchReport& report) {
                      {"n_tokens", fmt::format("{}", window.n_tokens)},
                      {"tokens_per_second", Number(window.rate())},
                      {"hit_rate", Number(window.hit_rate)},
-                     {"bytes_read", Number(window.bytes_read)}});
+                     {"bytes_read", Number(window.bytes_read)},
+                     {"interrupted", report.sustained->is_interrupted ? "true" : "false"}});
     from_s += window.seconds;
   }
   for (const LookaheadPair& pair : report.pairs) {
@@ -131,6 +132,7 @@ nlohmann::json ObjectsOf(const BenchReport& report, const nlohmann::json& whole)
                                                    : whole["results"];
   for (nlohmann::json& object : objects) {
     if (report.rows.empty()) object["test"] = report.special_test;
+    if (report.sustained) object["interrupted"] = report.sustained->is_interrupted;
     for (const BenchRatio& ratio : report.ratios) {
       if (ratio.test != object["test"] || ratio.state != object["state"]) continue;
       object["compared"] = ToJson(std::vector<BenchRatio>{ratio})[0];
@@ -152,8 +154,8 @@ std::string ToJsonLines(const BenchReport& report) {
   const nlohmann::json whole = ToJson(report);
   std::string text;
   for (nlohmann::json object : ObjectsOf(report, whole)) {
-    for (const char* key :
-         {"larder", "machine", "model", "plan", "routing", "settings", "budget_bytes"}) {
+    for (const char* key : {"larder", "machine", "model", "plan", "routing", "settings",
+                            "budget_bytes", "n_expert_slots", "n_experts"}) {
       object[key] = whole[key];
     }
     if (whole.contains("lossy")) object["lossy"] = whole["lossy"];

@@ -129,8 +129,9 @@ TEST(BenchOutput, JsonAndJsonLinesReadBackTheSame) {
 TEST(BenchOutput, WindowsAndPairsTakeThePlaceOfRows) {
   const auto windows = ParseCsv(ToCsv(SustainedReport()));
   ASSERT_EQ(windows.size(), 3u);
-  const std::vector<std::string> tail(windows[2].end() - 7, windows[2].end());
-  EXPECT_EQ(tail, (std::vector<std::string>{"tg128", "2", "4", "10", "2.5", "0.25", "2000000"}));
+  const std::vector<std::string> tail(windows[2].end() - 8, windows[2].end());
+  EXPECT_EQ(tail,
+            (std::vector<std::string>{"tg128", "2", "4", "10", "2.5", "0.25", "2000000", "false"}));
   const auto pairs = ParseCsv(ToCsv(PairsReport()));
   ASSERT_EQ(pairs.size(), 3u);
   EXPECT_EQ(pairs[0].back(), "without_tokens_per_second");
@@ -148,7 +149,8 @@ TEST(BenchOutput, WindowsAndPairsTakeThePlaceOfRows) {
   EXPECT_NE(
       ToReportFile(SustainedReport(), "")
           .find("\n## Windows\n\n```csv\ntest,from_s,seconds,n_tokens,tokens_per_second,hit_rate,"
-                "bytes_read\ntg128,0,2,10,5,0.5,1000000\ntg128,2,4,10,2.5,0.25,2000000\n```"),
+                "bytes_read,interrupted\ntg128,0,2,10,5,0.5,1000000,false\n"
+                "tg128,2,4,10,2.5,0.25,2000000,false\n```"),
       std::string::npos);
   EXPECT_NE(ToReportFile(PairsReport(), "")
                 .find("\n## Pairs\n\n```csv\ntest,with_tokens_per_second,"
@@ -223,6 +225,63 @@ TEST(BenchCompare, WhatDiffersIsSaid) {
   EXPECT_EQ(differences(bare.dump()).size(), 1u) << "only what changes the answers is known";
 }
 
+std::vector<std::string> Differences(const BenchReport& before, const BenchReport& after) {
+  const auto rows = ReadBenchRows(ToJsonLines(before));
+  EXPECT_TRUE(rows.ok()) << rows.status().message();
+  return SetupDifferences(rows.value(), RatesOf(after));
+}
+
+TEST(BenchCompare, AChosenBudgetWithRoomForAllIsNoDifference) {
+  BenchReport old = ExampleReport();
+  old.settings["memory"] = "chosen";
+  old.n_expert_slots = old.n_experts = 100;
+  BenchReport now = old;
+  now.budget_bytes += 1 << 20;
+  now.n_expert_slots += 5;
+  EXPECT_TRUE(Differences(old, now).empty());
+  now.n_expert_slots = 99;
+  EXPECT_EQ(Differences(old, now).size(), 1u);
+  now = old;
+  now.budget_bytes = 4294967296;
+  now.settings["memory"] = "4G";
+  EXPECT_EQ(Differences(old, now),
+            std::vector<std::string>{
+                "the memory budget differs: chosen, with room for every expert / 4.00 GiB"});
+}
+
+TEST(BenchCompare, AnOlderReportsAutoSaysNothingOfTheReader) {
+  BenchReport old = ExampleReport();
+  BenchReport now = old;
+  old.settings["io"] = "auto";
+  now.settings["io"] = "uring";
+  EXPECT_TRUE(Differences(old, now).empty());
+  old.settings["io"] = "threads";
+  EXPECT_EQ(Differences(old, now),
+            std::vector<std::string>{"the setting io differs: threads / uring"});
+}
+
+TEST(BenchCompare, OtherAnswersOfTheSameSetupAreSaid) {
+  const BenchReport old = ExampleReport();
+  BenchReport now = old;
+  now.rows[1].hash = 1;
+  EXPECT_EQ(Differences(old, now),
+            std::vector<std::string>{
+                "the answers of tg256 warm differ: hash fedcba9876543210 / 0000000000000001"});
+  now.settings["threads"] = 3;  // changes no answer
+  EXPECT_EQ(Differences(old, now).size(), 1u);
+  now.model_path = "other.gguf";
+  EXPECT_EQ(Differences(old, now),
+            std::vector<std::string>{"the model differs: model.gguf / other.gguf"});
+}
+
+TEST(BenchCompare, ADifferenceIsOneLine) {
+  BenchReport old = ExampleReport();
+  const BenchReport now = old;
+  old.settings["lookahead"] = "a\n- b";
+  EXPECT_EQ(Differences(old, now),
+            std::vector<std::string>{"the setting lookahead differs: a - b / auto"});
+}
+
 TEST(BenchCompare, RatiosAndNoise) {
   const std::vector<BenchRates> before = {{"tg128", "warm", {9, 10, 11}, {}},
                                           {"pp512", "warm", {100}, {}},
@@ -249,7 +308,8 @@ TEST(BenchCompare, DamagedReportsAreNamed) {
        {"", "{}", "[1]", "{\"results\": []}", "{\"results\": [{\"test\": 1}]}",
         "{\"results\": [{\"test\": \"a\", \"state\": \"warm\"}]}",
         "{\"test\": \"a\", \"state\": \"b\", \"tokens_per_second\": {\"all\": []}}",
-        "{\"test\": \"a\", \"state\": \"b\", \"tokens_per_second\": {\"all\": [-1]}}"}) {
+        "{\"test\": \"a\", \"state\": \"b\", \"tokens_per_second\": {\"all\": [-1]}}",
+        "{\"test\": \"a\", \"state\": \"b\", \"tokens_per_second\": {\"all\": [1e-320]}}"}) {
     const auto rows = ReadBenchRows(text);
     ASSERT_FALSE(rows.ok()) << text;
     EXPECT_NE(rows.status().message().find("earlier report"), std::string::npos);
@@ -265,6 +325,9 @@ TEST(BenchSustained, LastQuarterOverFirst) {
   EXPECT_DOUBLE_EQ(run.Rate(), 8.0);
   EXPECT_EQ(SustainedRun{}.LastOverFirst(), 0);
   EXPECT_EQ(ToJson(run)["windows"].size(), 8u);
+  run.is_interrupted = true;
+  EXPECT_EQ(ToJson(run)["interrupted"], true);
+  EXPECT_NE(ToMarkdown(run).find(" over 100 s, then interrupted; "), std::string::npos);
 }
 
 TEST(NumberList, ListsAndWhatIsNone) {

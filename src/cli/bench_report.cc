@@ -259,7 +259,8 @@ std::vector<BenchRates> RatesOf(const BenchReport& report) {
   std::vector<BenchRates> rates;
   const BenchSetup setup = SetupOf(ToJson(report));
   for (const BenchRow& row : report.rows) {
-    rates.push_back({row.test.Name(), row.cold ? "cold" : "warm", row.rates, setup});
+    rates.push_back({row.test.Name(), row.cold ? "cold" : "warm", row.rates, setup,
+                     fmt::format("{:016x}", row.hash)});
   }
   return rates;
 }
@@ -333,6 +334,8 @@ nlohmann::json ToJson(const BenchReport& report) {
                          {"settings", report.settings},
                          {"budget_bytes", report.budget_bytes},
                          {"dense_bytes", report.dense_bytes},
+                         {"n_expert_slots", report.n_expert_slots},
+                         {"n_experts", report.n_experts},
                          {"load_s", report.load_seconds},
                          {"peak_resident_bytes", report.peak_resident_bytes},
                          {"results", nlohmann::json::array()}};

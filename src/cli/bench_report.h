@@ -73,6 +73,8 @@ struct BenchReport {
   double load_seconds = 0;
   std::uint64_t budget_bytes = 0;
   std::uint64_t dense_bytes = 0;
+  std::int64_t n_expert_slots = 0;
+  std::int64_t n_experts = 0;  // in all layers
   std::uint64_t peak_resident_bytes = 0;
   std::vector<BenchRow> rows;
   /// The last answer row beside limits at the disk rate that this run probed itself.

@@ -138,7 +138,13 @@ Result<SustainedRun> BenchRunner::RunSustained(const BenchTest& test, double sec
   const double window_s = seconds / n_windows;
   double total_s = 0;
   for (int i = 0; total_s < seconds; ++i) {
-    LARDER_ASSIGN_OR_RETURN(const BenchRepetition repetition, RunAnswer(test, i));
+    const Result<BenchRepetition> answer = RunAnswer(test, i);
+    if (!answer.ok() && (answer.status().code() != StatusCode::kCancelled || i == 0)) {
+      return answer.status();
+    }
+    run.is_interrupted = !answer.ok();
+    if (run.is_interrupted) break;
+    const BenchRepetition& repetition = *answer;
     sum.n_hits += repetition.figures.experts.n_hits;
     sum.n_misses += repetition.figures.experts.n_misses;
     window.bytes_read += static_cast<double>(repetition.figures.experts.bytes_read);
@@ -153,6 +159,10 @@ Result<SustainedRun> BenchRunner::RunSustained(const BenchTest& test, double sec
       options_.on_start(fmt::format("{} for {:.0f} of {:.0f} s: {:.2f} tokens/s", test.Name(),
                                     total_s, seconds, run.windows.back().rate()));
     }
+  }
+  if (window.n_tokens > 0) {
+    window.hit_rate = HitRate(sum);
+    run.windows.push_back(window);
   }
   return run;
 }

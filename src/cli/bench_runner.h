@@ -56,7 +56,8 @@ class BenchRunner {
   /// Pairs in alternating order, after one answer that is not counted.
   Result<std::vector<LookaheadPair>> RunPairs(const BenchTest& test, int n_pairs);
 
-  /// Answers of test.n_tokens one after the other for `seconds`, counted in `n_windows` windows.
+  /// Answers of test.n_tokens one after the other for `seconds`, counted in `n_windows` windows. An
+  /// interrupt ends it behind its last whole answer; kCancelled when there was none.
   Result<SustainedRun> RunSustained(const BenchTest& test, double seconds, int n_windows);
 
  private:

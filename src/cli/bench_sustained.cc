@@ -40,14 +40,16 @@ std::string ToMarkdown(const SustainedRun& run) {
     at += window.seconds;
   }
   return text + fmt::format(
-                    "{:.2f} tokens/s over {:.0f} s; the last quarter ran at {:.3f} of the "
+                    "{:.2f} tokens/s over {:.0f} s{}; the last quarter ran at {:.3f} of the "
                     "first\n",
-                    run.Rate(), at, run.LastOverFirst());
+                    run.Rate(), at, run.is_interrupted ? ", then interrupted" : "",
+                    run.LastOverFirst());
 }
 
 nlohmann::json ToJson(const SustainedRun& run) {
   nlohmann::json json = {{"tokens_per_second", run.Rate()},
                          {"last_over_first", run.LastOverFirst()},
+                         {"interrupted", run.is_interrupted},
                          {"windows", nlohmann::json::array()}};
   for (const SustainedWindow& window : run.windows) {
     json["windows"].push_back({{"seconds", window.seconds},

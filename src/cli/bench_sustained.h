@@ -19,6 +19,7 @@ struct SustainedWindow {
 
 struct SustainedRun {
   std::vector<SustainedWindow> windows;
+  bool is_interrupted = false;  // before its time was over
 
   /// Rate of the last quarter of the windows over that of the first; 0 with fewer than two.
   double LastOverFirst() const;

@@ -236,9 +236,9 @@ nlohmann::json SettingsOf(const BenchFlags& flags, const Engine& engine) {
                              {"kv_type", given.kv_type},
                              {"experts", engine.shape().n_used},
                              {"expert_mass", given.expert_mass},
-                             {"io", given.io},
+                             {"io", engine.plan().reader == "io_uring" ? "uring" : "threads"},
                              {"io_depth", given.io_depth},
-                             {"reads", given.reads},
+                             {"reads", engine.plan().direct_reads ? "direct" : "cached"},
                              {"io_throttle", given.throttle.empty() ? "none" : given.throttle},
                              {"lookahead", given.lookahead},
                              {"lookahead_depth", given.lookahead_depth},
@@ -266,6 +266,8 @@ Status FillFromEngine(const BenchFlags& flags, EngineOptions options, ExpertTime
   report->lossy = engine->plan().lossy;
   report->budget_bytes = engine->plan().budget_bytes;
   report->dense_bytes = engine->plan().dense_bytes;
+  report->n_expert_slots = engine->plan().slots.n_slots;
+  report->n_experts = engine->plan().slots.n_records;
   LARDER_ASSIGN_OR_RETURN(report->model_name, engine->metadata().GetStringOr("general.name", ""));
   LARDER_ASSIGN_OR_RETURN(const Routing routing, MakeRouting(flags, engine->shape()));
   report->routing = routing.name;
@@ -313,14 +315,25 @@ Status Print(const BenchFlags& flags, const BenchReport& report) {
   return WriteStdout(flags.output == "csv" ? ToCsv(report) : ToJsonLines(report));
 }
 
+// The context given, or what the longest test needs; known before the first is measured.
+Status SettleContext(const BenchFlags& flags, EngineOptions* options) {
+  std::int64_t n_needed = 0;
+  for (const BenchTest& test : flags.tests) {
+    const std::int64_t n_positions = test.depth + test.n_tokens;
+    if (options->context_tokens > 0 && n_positions > options->context_tokens) {
+      return InvalidArgument("{} needs {} positions and --ctx gives {}; give a larger one or none",
+                             test.Name(), n_positions, options->context_tokens);
+    }
+    n_needed = std::max(n_needed, n_positions);
+  }
+  if (options->context_tokens == 0) options->context_tokens = n_needed;
+  return Status::Ok();
+}
+
 Status Bench(BenchFlags flags, const std::string& words) {
   LARDER_ASSIGN_OR_RETURN(flags.engine, WithProfile(flags.engine));
   LARDER_ASSIGN_OR_RETURN(EngineOptions options, MakeEngineOptions(flags.engine));
-  if (options.context_tokens == 0) {
-    for (const BenchTest& test : flags.tests) {
-      options.context_tokens = std::max(options.context_tokens, test.depth + test.n_tokens);
-    }
-  }
+  LARDER_RETURN_IF_ERROR(SettleContext(flags, &options));
   BenchReport report;
   report.commit = ProgramCommit();
   report.version = ProgramVersion();
@@ -343,6 +356,7 @@ Status Bench(BenchFlags flags, const std::string& words) {
   };
   if (!flags.report.empty()) keep_first(WriteTextFile(flags.report, ToReportFile(report, words)));
   if (!flags.timeline.empty()) keep_first(timeline.WriteCsv(flags.timeline));
+  if (report.sustained && report.sustained->is_interrupted) keep_first(Cancelled("interrupted"));
   return written;
 }
 
@@ -351,7 +365,7 @@ Status CheckOutputs(const BenchFlags& flags) {
   const std::vector<std::string> inputs = {flags.compare, flags.trace, flags.tokens};
   LARDER_RETURN_IF_ERROR(CheckOutputFile(flags.report, inputs));
   LARDER_RETURN_IF_ERROR(CheckOutputFile(flags.timeline, inputs));
-  if (!flags.report.empty() && flags.report == flags.timeline) {
+  if (!flags.report.empty() && IsSameFile(flags.report, flags.timeline)) {
     return InvalidArgument("--report and --timeline name the same file; give each its own");
   }
   return Status::Ok();
@@ -406,6 +420,7 @@ Status CheckFlags(BenchFlags* checked) {
 
 void AddBenchFlags(CLI::App* app, BenchFlags* flags) {
   AddEngineFlags(app, &flags->engine);
+  app->get_option("--ctx")->description("positions to keep; default: what the longest test needs");
   app->add_option("-p,--n-prompt", flags->prompts,
                   "prompt tokens, such as 512,2048; 512 by default, 0: no prompt")
       ->type_name("LIST");

@@ -68,4 +68,15 @@ Status CheckOutputFile(const std::string& path, const std::vector<std::string>& 
   return TryToOpen(path, 0);
 }
 
+bool IsSameFile(const std::string& path, const std::string& other) {
+  if (path.empty() || other.empty()) return false;
+  std::error_code error;
+  if (std::filesystem::equivalent(path, other, error)) return true;
+  const auto resolved = [](const std::string& name) {
+    std::error_code ignored;
+    return std::filesystem::weakly_canonical(std::filesystem::absolute(name, ignored), ignored);
+  };
+  return resolved(path) == resolved(other);
+}
+
 }  // namespace larder

@@ -13,4 +13,7 @@ namespace larder {
 /// whatever name; kIoError: it cannot be opened. An empty path stands for no output.
 Status CheckOutputFile(const std::string& path, const std::vector<std::string>& inputs = {});
 
+/// Whether two names stand for one file, be it there or not: "a", "./a" and a link to it.
+bool IsSameFile(const std::string& path, const std::string& other);
+
 }  // namespace larder

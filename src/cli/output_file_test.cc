@@ -56,5 +56,17 @@ TEST_F(OutputFile, WhatCannotBeWrittenIsSaid) {
   EXPECT_EQ(CheckOutputFile(input + "/file").code(), StatusCode::kIoError) << "no folder at all";
 }
 
+TEST_F(OutputFile, OneFileUnderTwoNamesIsKnown) {
+  EXPECT_TRUE(IsSameFile(folder_ + "/new", folder_ + "/./new"));
+  std::filesystem::create_directory_symlink(folder_, folder_ + "/here");
+  EXPECT_TRUE(IsSameFile(folder_ + "/new", folder_ + "/here/new"));
+  const std::string old = Make("old", "");
+  std::filesystem::create_symlink(old, folder_ + "/link");
+  EXPECT_TRUE(IsSameFile(old, folder_ + "/link"));
+  EXPECT_TRUE(IsSameFile("new", "./new"));
+  EXPECT_FALSE(IsSameFile(folder_ + "/new", folder_ + "/newer"));
+  EXPECT_FALSE(IsSameFile(folder_ + "/new", ""));
+}
+
 }  // namespace
 }  // namespace larder
