@@ -153,6 +153,7 @@ TEST(Perplexity, WrongUseIsOneSentence) {
     const Outcome outcome = Perplexity(common + words);
     EXPECT_NE(outcome.exit_status, 0) << words;
     EXPECT_NE(outcome.text.find(wanted), std::string::npos) << words << ": " << outcome.text;
+    EXPECT_EQ(outcome.text.find("budget"), std::string::npos) << "said before the model is loaded";
   }
   std::ofstream(saved, std::ios::app) << "x";
   EXPECT_NE(Perplexity(common + "--tokens 1,2,3,4 --ctx 4 --kl-from '" + saved + "'")

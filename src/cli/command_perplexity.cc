@@ -1,6 +1,8 @@
 // larder perplexity: what a text costs the model, and how far its predictions are from saved ones.
 #include <fmt/format.h>
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <memory>
 
@@ -15,6 +17,7 @@
 #include "cli/token_list.h"
 #include "engine/session.h"
 #include "format/gguf_writer.h"
+#include "models/model.h"
 
 namespace larder {
 
@@ -101,13 +104,15 @@ class Scorer {
   Status status_;
 };
 
-Result<std::vector<std::int32_t>> TextTokens(const PerplexityFlags& flags, const Engine& engine) {
+Result<std::vector<std::int32_t>> TextTokens(const PerplexityFlags& flags, const Metadata& metadata,
+                                             std::int64_t n_vocab) {
   std::vector<std::int32_t> tokens;
   if (!flags.tokens.empty()) {
     LARDER_ASSIGN_OR_RETURN(tokens, ParseTokenIds(flags.tokens));
   } else {
     LARDER_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(flags.text_path));
-    LARDER_ASSIGN_OR_RETURN(const Tokenizer* tokenizer, engine.tokenizer());
+    LARDER_ASSIGN_OR_RETURN(const std::unique_ptr<Tokenizer> tokenizer,
+                            Tokenizer::FromMetadata(metadata));
     const EncodeOptions options = {.add_special = true, .parse_special = flags.parse_special};
     LARDER_ASSIGN_OR_RETURN(tokens, tokenizer->Encode(text, options));
   }
@@ -115,9 +120,9 @@ Result<std::vector<std::int32_t>> TextTokens(const PerplexityFlags& flags, const
     return InvalidArgument("the text has {} tokens; perplexity needs at least 2", tokens.size());
   }
   for (const std::int32_t token : tokens) {
-    if (token >= 0 && token < engine.shape().n_vocab) continue;
+    if (token >= 0 && token < n_vocab) continue;
     return InvalidArgument("token id {} is out of range; this model has ids 0 to {}", token,
-                           engine.shape().n_vocab - 1);
+                           n_vocab - 1);
   }
   return tokens;
 }
@@ -155,8 +160,26 @@ Status CheckSavePath(const PerplexityFlags& flags) {
   std::vector<std::string> inputs = {flags.text_path};
   if (flags.tokens.rfind('@', 0) == 0) inputs.push_back(flags.tokens.substr(1));
   LARDER_RETURN_IF_ERROR(CheckOutputPath(flags.save_path));
-  LARDER_RETURN_IF_ERROR(CheckOutputFile(flags.save_path, inputs));
-  return CheckOutputFile(flags.save_path + ".tmp", inputs);
+  return CheckOutputFile(flags.save_path, inputs);
+}
+
+// What is scored: `text` and its tokens. Reads only the model's headers, and gives their memory
+// back before the engine takes its budget.
+Result<std::vector<std::int32_t>> ReadText(const PerplexityFlags& flags, const std::string& model,
+                                           ScoredText* text) {
+  std::vector<std::int32_t> tokens;
+  {
+    LARDER_ASSIGN_OR_RETURN(const GgufModel file, OpenGguf(model));
+    LARDER_ASSIGN_OR_RETURN(const std::unique_ptr<Model> headers,
+                            MakeModel(file, ModelOverrides{}));
+    text->n_vocab = static_cast<std::uint32_t>(headers->shape().n_vocab);
+    LARDER_ASSIGN_OR_RETURN(tokens, TextTokens(flags, file.metadata, headers->shape().n_vocab));
+  }
+  malloc_trim(0);
+  text->n_tokens = static_cast<std::uint32_t>(tokens.size());
+  text->n_rows = tokens.size() - 1;
+  text->tokens_hash = HashTokens(tokens);
+  return tokens;
 }
 
 Status MeasureText(const PerplexityFlags& flags) {
@@ -170,20 +193,17 @@ Status MeasureText(const PerplexityFlags& flags) {
     return InvalidArgument("--stride {} is more than --ctx {}: tokens between would be left out",
                            stride, window);
   }
-  LARDER_ASSIGN_OR_RETURN(const std::unique_ptr<Engine> engine, LoadEngine(std::move(options)));
-  LARDER_ASSIGN_OR_RETURN(std::vector<std::int32_t> tokens, TextTokens(flags, *engine));
   ScoredText text;
-  text.n_vocab = static_cast<std::uint32_t>(engine->shape().n_vocab);
-  text.n_tokens = static_cast<std::uint32_t>(tokens.size());
   text.window = static_cast<std::uint32_t>(window);
   text.stride = static_cast<std::uint32_t>(stride);
-  text.n_rows = tokens.size() - 1;
-  text.tokens_hash = HashTokens(tokens);
+  LARDER_ASSIGN_OR_RETURN(std::vector<std::int32_t> tokens,
+                          ReadText(flags, options.model_path, &text));
   std::unique_ptr<LogitsReader> base;
   if (!flags.base_path.empty()) {
     LARDER_ASSIGN_OR_RETURN(base, LogitsReader::Open(flags.base_path));
     LARDER_RETURN_IF_ERROR(CheckBase(*base, text, flags.base_path));
   }
+  LARDER_ASSIGN_OR_RETURN(const std::unique_ptr<Engine> engine, LoadEngine(std::move(options)));
   std::unique_ptr<LogitsWriter> writer;
   if (!flags.save_path.empty()) {
     LARDER_ASSIGN_OR_RETURN(writer, LogitsWriter::Create(flags.save_path, text));
@@ -209,6 +229,7 @@ int PerplexityMain(const Arguments& arguments) {
                    "  larder perplexity -m q2.gguf -f text.txt --kl-from base.logits\n");
   PerplexityFlags flags;
   AddEngineFlags(&line.app(), &flags.engine);
+  line.app().get_option("--ctx")->description("tokens of a window; default: 512");
   line.app().add_option("-f,--file", flags.text_path, "the text")->type_name("TEXT");
   line.app()
       .add_option("--tokens", flags.tokens, "instead of a text: 1,2,3 or @FILE")

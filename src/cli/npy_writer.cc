@@ -3,10 +3,6 @@
 
 #include <fmt/format.h>
 
-#include <cerrno>
-#include <cstring>
-#include <utility>
-
 #include "format/gguf_writer.h"
 
 namespace larder {
@@ -28,40 +24,17 @@ std::string Header(std::int64_t n_rows, std::int64_t n_cols) {
 
 }  // namespace
 
-NpyWriter::NpyWriter(std::string path, std::FILE* file) : path_(std::move(path)), file_(file) {}
-
-NpyWriter::~NpyWriter() {
-  if (file_ == nullptr) return;
-  std::fclose(file_);
-  std::remove((path_ + ".tmp").c_str());
-}
-
 Result<std::unique_ptr<NpyWriter>> NpyWriter::Create(const std::string& path, std::int64_t n_rows,
                                                      std::int64_t n_cols) {
   LARDER_RETURN_IF_ERROR(CheckOutputPath(path));
-  std::FILE* file = std::fopen((path + ".tmp").c_str(), "wb");
-  if (file == nullptr) return IoError("cannot write {}: {}", path, std::strerror(errno));
-  std::unique_ptr<NpyWriter> writer(new NpyWriter(path, file));
+  LARDER_ASSIGN_OR_RETURN(std::unique_ptr<ReplacingFile> file, ReplacingFile::Create(path));
   const std::string header = Header(n_rows, n_cols);
-  if (std::fwrite(header.data(), 1, header.size(), file) != header.size()) {
-    return IoError("cannot write {}: {}", path, std::strerror(errno));
-  }
-  return writer;
+  LARDER_RETURN_IF_ERROR(file->Write(header.data(), header.size()));
+  return std::unique_ptr<NpyWriter>(new NpyWriter(std::move(file)));
 }
 
 Status NpyWriter::Write(std::span<const float> values) {
-  if (std::fwrite(values.data(), sizeof(float), values.size(), file_) == values.size()) {
-    return Status::Ok();
-  }
-  return IoError("cannot write {}: {}", path_, std::strerror(errno));
-}
-
-Status NpyWriter::Finish() {
-  const bool closed = std::fclose(std::exchange(file_, nullptr)) == 0;
-  if (closed && std::rename((path_ + ".tmp").c_str(), path_.c_str()) == 0) return Status::Ok();
-  const Status failed = IoError("cannot write {}: {}", path_, std::strerror(errno));
-  std::remove((path_ + ".tmp").c_str());
-  return failed;
+  return file_->Write(values.data(), values.size_bytes());
 }
 
 }  // namespace larder

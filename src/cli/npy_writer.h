@@ -1,14 +1,14 @@
-// A small writer of NumPy's .npy files (version 1.0): float32 matrices, row by row. Writes to
-// PATH.tmp and renames on Finish; an unfinished file is removed. Source: numpy.lib.format.
+// A small writer of NumPy's .npy files (version 1.0): float32 matrices, row by row. Takes
+// the place of an older file on Finish; an unfinished one is removed. Source: numpy.lib.format.
 #pragma once
 
 #include <cstdint>
-#include <cstdio>
 #include <memory>
 #include <span>
 #include <string>
 
 #include "base/status.h"
+#include "cli/replacing_file.h"
 
 namespace larder {
 
@@ -17,19 +17,15 @@ class NpyWriter {
   /// Creates the file of a [n_rows, n_cols] matrix.
   static Result<std::unique_ptr<NpyWriter>> Create(const std::string& path, std::int64_t n_rows,
                                                    std::int64_t n_cols);
-  ~NpyWriter();
-  NpyWriter(const NpyWriter&) = delete;
-  NpyWriter& operator=(const NpyWriter&) = delete;
 
   /// Appends whole rows.
   Status Write(std::span<const float> values);
-  Status Finish();
+  Status Finish() { return file_->Finish(); }
 
  private:
-  NpyWriter(std::string path, std::FILE* file);
+  explicit NpyWriter(std::unique_ptr<ReplacingFile> file) : file_(std::move(file)) {}
 
-  std::string path_;
-  std::FILE* file_;
+  std::unique_ptr<ReplacingFile> file_;
 };
 
 }  // namespace larder

@@ -30,8 +30,7 @@ std::uint64_t HashTokens(std::span<const std::int32_t> tokens) {
 Result<std::unique_ptr<LogitsWriter>> LogitsWriter::Create(const std::string& path,
                                                            const ScoredText& text) {
   LARDER_RETURN_IF_ERROR(CheckOutputPath(path));
-  File file(std::fopen((path + ".tmp").c_str(), "wb"), &std::fclose);
-  if (file == nullptr) return IoError("cannot write {}: {}", path, std::strerror(errno));
+  LARDER_ASSIGN_OR_RETURN(std::unique_ptr<ReplacingFile> file, ReplacingFile::Create(path));
   char header[kHeaderBytes];
   std::memcpy(header, kMagic, 8);
   std::memcpy(header + 8, &text.n_vocab, 4);
@@ -40,36 +39,12 @@ Result<std::unique_ptr<LogitsWriter>> LogitsWriter::Create(const std::string& pa
   std::memcpy(header + 20, &text.stride, 4);
   std::memcpy(header + 24, &text.n_rows, 8);
   std::memcpy(header + 32, &text.tokens_hash, 8);
-  std::unique_ptr<LogitsWriter> writer(new LogitsWriter(path, std::move(file)));
-  if (std::fwrite(header, kHeaderBytes, 1, writer->file_.get()) != 1) {
-    return IoError("cannot write {}: {}", path, std::strerror(errno));
-  }
-  return writer;
-}
-
-LogitsWriter::~LogitsWriter() {
-  if (file_ == nullptr) return;
-  file_.reset();
-  std::remove((path_ + ".tmp").c_str());
+  LARDER_RETURN_IF_ERROR(file->Write(header, kHeaderBytes));
+  return std::unique_ptr<LogitsWriter>(new LogitsWriter(std::move(file)));
 }
 
 Status LogitsWriter::Write(std::span<const float> row) {
-  if (std::fwrite(row.data(), sizeof(float), row.size(), file_.get()) == row.size()) {
-    return Status::Ok();
-  }
-  return IoError("cannot write {}: {}", path_, std::strerror(errno));
-}
-
-Status LogitsWriter::Finish() {
-  std::FILE* file = file_.release();
-  const bool lost = std::ferror(file) != 0;
-  const bool is_closed = std::fclose(file) == 0;
-  if (is_closed && !lost && std::rename((path_ + ".tmp").c_str(), path_.c_str()) == 0) {
-    return Status::Ok();
-  }
-  const Status failed = IoError("cannot write {}: {}", path_, std::strerror(errno));
-  std::remove((path_ + ".tmp").c_str());
-  return failed;
+  return file_->Write(row.data(), row.size_bytes());
 }
 
 Result<std::unique_ptr<LogitsReader>> LogitsReader::Open(const std::string& path) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "cli/replacing_file.h"
 
 namespace larder {
 
@@ -26,25 +27,20 @@ struct ScoredText {
 
 std::uint64_t HashTokens(std::span<const std::int32_t> tokens);
 
-/// Writes to PATH.tmp and renames on Finish; an unfinished file is removed.
+/// Takes the place of an older file on Finish; an unfinished one is removed.
 class LogitsWriter {
  public:
   /// Writes the header.
   static Result<std::unique_ptr<LogitsWriter>> Create(const std::string& path,
                                                       const ScoredText& text);
-  ~LogitsWriter();
-  LogitsWriter(const LogitsWriter&) = delete;
-  LogitsWriter& operator=(const LogitsWriter&) = delete;
 
   Status Write(std::span<const float> row);
   /// kIoError when anything was lost: an older file stays then.
-  Status Finish();
+  Status Finish() { return file_->Finish(); }
 
  private:
-  using File = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
-  LogitsWriter(std::string path, File file) : path_(std::move(path)), file_(std::move(file)) {}
-  std::string path_;
-  File file_;
+  explicit LogitsWriter(std::unique_ptr<ReplacingFile> file) : file_(std::move(file)) {}
+  std::unique_ptr<ReplacingFile> file_;
 };
 
 class LogitsReader {
