@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
@@ -79,11 +80,12 @@ std::string ReadAndRemove(const std::string& path) {
   return text;
 }
 
-Outcome Eval(const std::string& words) {
+Outcome Eval(const std::string& words, const std::string& before = "") {
   const std::string out = TemporaryPath("eval.out");
   const std::string error = TemporaryPath("eval.err");
   const int status = std::system(
-      ("'" LARDER_BINARY "' eval " + words + " >'" + out + "' 2>'" + error + "'").c_str());
+      (before + " '" LARDER_BINARY "' eval " + words + " >'" + out + "' 2>'" + error + "'")
+          .c_str());
   return {WIFEXITED(status) ? WEXITSTATUS(status) : 255, ReadAndRemove(out), ReadAndRemove(error)};
 }
 
@@ -157,7 +159,54 @@ TEST(Eval, WhatDoesNotFitCountsAsWrongAndTheRestGoesOn) {
   EXPECT_EQ(json["files"], nlohmann::json({tasks}));
   EXPECT_EQ(json["temperature"], 0);
   EXPECT_EQ(json["think"], "off");
+  EXPECT_EQ(json["complete"], true);
+  EXPECT_EQ(json["chat_template"], "the model's own");
+  EXPECT_EQ(json["sampler"]["repeat_penalty"], 1);
   std::remove(tasks.c_str());
+}
+
+TEST(Eval, AChoiceThatLeavesNoPromptIsKnownBeforeTheFirstAnswer) {
+  const std::string tasks = TemporaryPath("melt.jsonl");
+  std::ofstream(tasks) << R"({"type": "exact", "prompt": "a", "answer": "x", "max_tokens": 2})"
+                       << "\n"
+                       << R"({"type": "choice", "id": "bad", "prompt": "a", )"
+                       << R"("choices": ["y", "b"], "answer": 0})"
+                       << "\n";
+  const Outcome outcome = Eval("'" + tasks + "' --json");
+  EXPECT_EQ(outcome.exit_status, 2) << outcome.error;
+  EXPECT_NE(outcome.error.find("task bad: the prompt and the choice"), std::string::npos)
+      << outcome.error;
+  EXPECT_EQ(outcome.error.find("answering tasks"), std::string::npos) << outcome.error;
+  std::remove(tasks.c_str());
+}
+
+TEST(Eval, NoContextIsAdvisedThatTheModelDoesNotHave) {
+  const std::string tasks = TemporaryPath("huge.jsonl");
+  std::ofstream(tasks) << R"({"type": "exact", "prompt": "a", "answer": "x", )"
+                       << R"("max_tokens": 65536})"
+                       << "\n"
+                       << R"({"type": "exact", "prompt": ")" << std::string(400, 'x')
+                       << R"( and more", "answer": "", "max_tokens": 1})"
+                       << "\n";
+  const Outcome outcome = Eval("'" + tasks + "' --ctx 16");
+  EXPECT_NE(outcome.error.find("this model was made for"), std::string::npos) << outcome.error;
+  EXPECT_EQ(outcome.error.find("has room for all"), std::string::npos) << outcome.error;
+  std::remove(tasks.c_str());
+}
+
+TEST(Eval, CtrlCKeepsTheAnswersSoFar) {
+  const std::string output = TemporaryPath("stopped.json");
+  const Outcome outcome =
+      Eval("'" + kSuites + "json.jsonl' --temp 0.5 --top-k 7 --samples 1000 -o '" + output + "'",
+           "timeout --preserve-status -s INT 8");
+  EXPECT_EQ(outcome.exit_status, 130) << outcome.error;
+  EXPECT_NE(outcome.out.find("not all were answered"), std::string::npos) << outcome.out;
+  ASSERT_TRUE(std::filesystem::exists(output));
+  const nlohmann::json json = nlohmann::json::parse(ReadAndRemove(output));
+  EXPECT_EQ(json["complete"], false);
+  EXPECT_NE(json["stopped"].get<std::string>().find("interrupted"), std::string::npos);
+  EXPECT_GT(json["answers"].size(), 0u);
+  EXPECT_EQ(json["sampler"]["top_k"], 7);
 }
 
 TEST(Eval, ATaskFileIsNotWrittenOver) {

@@ -82,22 +82,52 @@ std::ptrdiff_t CountTooLong(const std::vector<EvalAnswer>& answers) {
                        [](const EvalAnswer& answer) { return !answer.error.empty(); });
 }
 
-nlohmann::json Report(const EvalFlags& flags, const Engine& engine,
-                      const std::vector<EvalAnswer>& answers, double seconds) {
-  nlohmann::json json = {{"larder", {{"version", ProgramVersion()}, {"commit", ProgramCommit()}}},
-                         {"model", flags.engine.model.empty() ? "demo" : flags.engine.model},
-                         {"files", flags.files},
-                         {"limit", flags.limit},
-                         {"plan", engine.plan().Describe()},
-                         {"think", DescribeThink(flags.think_mode)},
-                         {"temperature", Temperature(flags)},
-                         {"seed", flags.sampling.seed},
-                         {"n_samples", flags.n_samples},
-                         {"n_too_long", CountTooLong(answers)},
-                         {"seconds", seconds},
-                         {"results", ToJson(CountChecks(answers))},
-                         {"answers", nlohmann::json::array()}};
+// The answers that there are; and why the run ended before the last, when it did.
+struct EvalRun {
+  SamplerParams sampler;
+  std::vector<EvalAnswer> answers;
+  Status status;
+};
+
+nlohmann::json SamplerJson(const SamplerParams& params) {
+  nlohmann::json bias = nlohmann::json::array();
+  for (const LogitBias& entry : params.logit_bias) {
+    // JSON has no infinity.
+    bias.push_back({{"token", entry.token}, {"bias", fmt::format("{:g}", entry.bias)}});
+  }
+  return {{"temperature", params.temperature},
+          {"top_k", params.top_k},
+          {"top_p", params.top_p},
+          {"min_p", params.min_p},
+          {"repeat_penalty", params.repeat_penalty},
+          {"presence_penalty", params.presence_penalty},
+          {"frequency_penalty", params.frequency_penalty},
+          {"penalty_window", params.penalty_window},
+          {"logit_bias", bias}};
+}
+
+nlohmann::json Report(const EvalFlags& flags, const Engine& engine, const EvalRun& run,
+                      double seconds) {
+  const std::vector<EvalAnswer>& answers = run.answers;
+  nlohmann::json json = {
+      {"larder", {{"version", ProgramVersion()}, {"commit", ProgramCommit()}}},
+      {"model", flags.engine.model.empty() ? "demo" : flags.engine.model},
+      {"files", flags.files},
+      {"limit", flags.limit},
+      {"plan", engine.plan().Describe()},
+      {"think", DescribeThink(flags.think_mode)},
+      {"chat_template", flags.chat_template.empty() ? "the model's own" : flags.chat_template},
+      {"temperature", Temperature(flags)},
+      {"sampler", SamplerJson(run.sampler)},
+      {"seed", flags.sampling.seed},
+      {"n_samples", flags.n_samples},
+      {"n_too_long", CountTooLong(answers)},
+      {"complete", run.status.ok()},
+      {"seconds", seconds},
+      {"results", ToJson(CountChecks(answers))},
+      {"answers", nlohmann::json::array()}};
   if (!engine.plan().lossy.empty()) json["lossy"] = engine.plan().lossy;
+  if (!run.status.ok()) json["stopped"] = run.status.message();
   for (const EvalAnswer& answer : answers) json["answers"].push_back(ToJson(answer));
   return json;
 }
@@ -109,7 +139,8 @@ bool NeedsFormat(const EvalTask& task) {
 // For each task the positions it takes where the context has fewer, else 0. All are looked at
 // before the first is answered: what is wrong with the last is not found after hours.
 Result<std::vector<std::int64_t>> FindTooLong(const std::vector<EvalTask>& tasks,
-                                              const EvalRunner& runner, std::int64_t capacity) {
+                                              const EvalRunner& runner, std::int64_t capacity,
+                                              std::int64_t most_possible) {
   std::vector<std::int64_t> too_long;
   std::vector<std::string> names;
   std::int64_t most = 0;
@@ -126,14 +157,18 @@ Result<std::vector<std::int64_t>> FindTooLong(const std::vector<EvalTask>& tasks
   if (n > kMostNamed) names.resize(kMostNamed);
   const std::string which =
       fmt::format("task {}{}", fmt::join(names, ", task "), n > kMostNamed ? " ..." : "");
+  const std::string advice =
+      most <= most_possible
+          ? fmt::format("--ctx {} has room for all", most)
+          : fmt::format("all need {} and this model was made for {} at most", most, most_possible);
   if (n == tasks.size()) {
-    return InvalidArgument("no task fits the context of {} positions ({}); give --ctx {}", capacity,
-                           which, most);
+    return InvalidArgument("no task fits the context of {} positions ({}); {}", capacity, which,
+                           advice);
   }
   PrintTo(stderr,
           "larder: {} of {} tasks do not fit the context of {} positions and count as wrong ({}); "
-          "--ctx {} has room for all\n",
-          n, tasks.size(), capacity, which, most);
+          "{}\n",
+          n, tasks.size(), capacity, which, advice);
   return too_long;
 }
 
@@ -148,8 +183,8 @@ EvalAnswer Unanswered(const EvalTask& task, std::uint64_t seed, std::int64_t n_p
   return answer;
 }
 
-Result<std::vector<EvalAnswer>> AnswerAll(const EvalFlags& flags,
-                                          const std::vector<EvalTask>& tasks, Engine* engine) {
+Result<EvalRun> AnswerAll(const EvalFlags& flags, const std::vector<EvalTask>& tasks,
+                          Engine* engine) {
   LARDER_ASSIGN_OR_RETURN(const Tokenizer* tokenizer, engine->tokenizer());
   PromptWriter writer;
   // A template that is broken matters only where one is needed.
@@ -163,40 +198,46 @@ Result<std::vector<EvalAnswer>> AnswerAll(const EvalFlags& flags,
   options.think = flags.think_mode;
   LARDER_ASSIGN_OR_RETURN(options.sampler,
                           MakeSamplerParams(sampling, engine->metadata(), tokenizer->n_vocab()));
+  EvalRun run;
+  run.sampler = options.sampler;
   InterruptScope interrupt;
   options.interrupted = [&interrupt] { return interrupt.requested(); };
   LARDER_ASSIGN_OR_RETURN(const std::unique_ptr<Session> session, engine->NewSession());
   EvalRunner runner(session.get(), tokenizer, &writer, std::move(options));
-  LARDER_ASSIGN_OR_RETURN(const std::vector<std::int64_t> too_long,
-                          FindTooLong(tasks, runner, session->capacity()));
+  LARDER_ASSIGN_OR_RETURN(
+      const std::vector<std::int64_t> too_long,
+      FindTooLong(tasks, runner, session->capacity(), engine->shape().context_length));
   interrupt.Watch(session.get());
   ProgressLine progress("answering tasks", ProgressLine::Unit::kTokens);
-  std::vector<EvalAnswer> answers;
-  Status status;
   const std::size_t n_answers = tasks.size() * static_cast<std::size_t>(flags.n_samples);
-  for (std::size_t i = 0; i < n_answers && status.ok(); ++i) {
+  for (std::size_t i = 0; i < n_answers && run.status.ok(); ++i) {
     const EvalTask& task = tasks[i % tasks.size()];
     // Choices are weighed, not sampled: a second time is the first again.
     if (i >= tasks.size() && task.kind == EvalTask::Kind::kChoice) continue;
     const std::uint64_t seed = flags.sampling.seed + i / tasks.size();
     const std::int64_t n_positions = too_long[i % tasks.size()];
     if (n_positions > 0) {
-      answers.push_back(Unanswered(task, seed, n_positions, session->capacity()));
+      run.answers.push_back(Unanswered(task, seed, n_positions, session->capacity()));
       continue;
     }
     Result<EvalAnswer> answer = runner.Answer(task, seed);
-    status = answer.status();
-    if (answer.ok()) answers.push_back(std::move(*answer));
+    run.status = answer.status();
+    if (answer.ok()) run.answers.push_back(std::move(*answer));
     progress.Update(i + 1, n_answers);
   }
   interrupt.Watch(nullptr);
-  LARDER_RETURN_IF_ERROR(status);
-  return answers;
+  if (run.answers.empty() && !run.status.ok()) return run.status;
+  return run;
 }
 
 // The table; below it what the shares do not show.
-std::string Table(const std::vector<EvalAnswer>& answers) {
+std::string Table(const EvalRun& run) {
+  const std::vector<EvalAnswer>& answers = run.answers;
   std::string text = ToMarkdown(CountChecks(answers));
+  if (!run.status.ok()) {
+    text +=
+        fmt::format("\nnot all were answered, only {}: {}\n", answers.size(), run.status.message());
+  }
   const std::ptrdiff_t n = CountTooLong(answers);
   if (n > 0) {
     text += fmt::format("\n{} of {} count as wrong because they did not fit the context\n", n,
@@ -213,14 +254,13 @@ Status Eval(const EvalFlags& flags) {
   });
   LARDER_ASSIGN_OR_RETURN(const std::unique_ptr<Engine> engine, LoadEngine(std::move(options)));
   const std::int64_t start_us = NowUs();
-  LARDER_ASSIGN_OR_RETURN(const std::vector<EvalAnswer> answers,
-                          AnswerAll(flags, tasks, engine.get()));
-  const std::string json =
-      DumpJson(Report(flags, *engine, answers, SecondsSince(start_us)), 1) + "\n";
+  LARDER_ASSIGN_OR_RETURN(const EvalRun run, AnswerAll(flags, tasks, engine.get()));
+  const std::string json = DumpJson(Report(flags, *engine, run, SecondsSince(start_us)), 1) + "\n";
   // Whichever of the two cannot be written, the other is.
-  const Status printed = WriteStdout(flags.json ? json : Table(answers));
+  const Status printed = WriteStdout(flags.json ? json : Table(run));
   if (!flags.output.empty()) LARDER_RETURN_IF_ERROR(WriteTextFile(flags.output, json));
-  return printed;
+  LARDER_RETURN_IF_ERROR(printed);
+  return run.status;
 }
 
 Status CheckFlags(EvalFlags* flags) {

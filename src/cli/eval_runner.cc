@@ -124,10 +124,25 @@ Result<EvalRunner::Prompt> EvalRunner::MakePrompt(const EvalTask& task) const {
   return prompt;
 }
 
-Result<std::vector<std::int32_t>> EvalRunner::EncodeWith(const EvalTask& task, const Prompt& prompt,
-                                                         const std::string& choice) const {
-  if (!task.messages.empty()) return writer_.Encode(prompt.text + choice);
-  return tokenizer_.Encode(prompt.text + choice, {.add_special = true, .parse_special = true});
+Result<EvalRunner::Continuation> EvalRunner::Continue(const EvalTask& task, const Prompt& prompt,
+                                                      const std::string& choice) const {
+  Continuation whole;
+  if (task.messages.empty()) {
+    LARDER_ASSIGN_OR_RETURN(
+        whole.tokens,
+        tokenizer_.Encode(prompt.text + choice, {.add_special = true, .parse_special = true}));
+  } else {
+    LARDER_ASSIGN_OR_RETURN(whole.tokens, writer_.Encode(prompt.text + choice));
+  }
+  // A choice that melts into the prompt's last token is scored from there.
+  whole.n_prompt = std::min(prompt.tokens.size(), whole.tokens.size() - 1);
+  if (whole.tokens.empty() || whole.n_prompt == 0) {
+    return InvalidArgument(
+        "the prompt and the choice \"{}\" are one token, before which nothing stands; begin the "
+        "prompt with more text",
+        choice);
+  }
+  return whole;
 }
 
 Result<std::int64_t> EvalRunner::CountPositions(const EvalTask& task) const {
@@ -135,9 +150,9 @@ Result<std::int64_t> EvalRunner::CountPositions(const EvalTask& task) const {
   if (!prompt.ok()) return prompt.status().WithContext(fmt::format("task {}", task.id));
   std::size_t n_positions = task.choices.empty() ? prompt->tokens.size() : 0;
   for (const std::string& choice : task.choices) {
-    LARDER_ASSIGN_OR_RETURN(const std::vector<std::int32_t> whole,
-                            EncodeWith(task, *prompt, choice));
-    n_positions = std::max(n_positions, whole.size() - 1);
+    const Result<Continuation> whole = Continue(task, *prompt, choice);
+    if (!whole.ok()) return whole.status().WithContext(fmt::format("task {}", task.id));
+    n_positions = std::max(n_positions, whole->tokens.size() - 1);
   }
   return static_cast<std::int64_t>(n_positions);
 }
@@ -175,12 +190,8 @@ Result<double> EvalRunner::ScoreChoice(std::span<const std::int32_t> whole, std:
 Status EvalRunner::ScoreChoices(const EvalTask& task, const Prompt& prompt, EvalAnswer* answer) {
   at_checkpoint_.clear();
   for (const std::string& choice : task.choices) {
-    LARDER_ASSIGN_OR_RETURN(const std::vector<std::int32_t> whole,
-                            EncodeWith(task, prompt, choice));
-    // A choice that melts into the prompt's last token is scored from there.
-    const std::size_t n_prompt = std::min(prompt.tokens.size(), whole.size() - 1);
-    if (n_prompt == 0) return InvalidArgument("the prompt has no tokens of its own");
-    LARDER_ASSIGN_OR_RETURN(const double sum, ScoreChoice(whole, n_prompt));
+    LARDER_ASSIGN_OR_RETURN(const Continuation whole, Continue(task, prompt, choice));
+    LARDER_ASSIGN_OR_RETURN(const double sum, ScoreChoice(whole.tokens, whole.n_prompt));
     answer->logprobs.push_back(sum);
   }
   answer->checks = JudgeChoice(task, answer->logprobs);

@@ -36,7 +36,8 @@ class EvalRunner {
         options_(std::move(options)) {}
 
   /// Positions that the task takes at least: its prompt, with the longest of its choices.
-  /// kInvalidArgument names a task that no prompt can be made of.
+  /// kInvalidArgument names a task that no prompt can be made of, or one of whose choices leaves
+  /// the prompt no token of its own.
   Result<std::int64_t> CountPositions(const EvalTask& task) const;
 
   /// One answer to one task. kInvalidArgument names the task; kCancelled after an interrupt.
@@ -49,8 +50,13 @@ class EvalRunner {
     std::vector<std::int32_t> tokens;
   };
   Result<Prompt> MakePrompt(const EvalTask& task) const;
-  Result<std::vector<std::int32_t>> EncodeWith(const EvalTask& task, const Prompt& prompt,
-                                               const std::string& choice) const;
+  /// Prompt and choice as one; at least one token stands before the choice's first.
+  struct Continuation {
+    std::vector<std::int32_t> tokens;
+    std::size_t n_prompt = 0;
+  };
+  Result<Continuation> Continue(const EvalTask& task, const Prompt& prompt,
+                                const std::string& choice) const;
   Status ScoreChoices(const EvalTask& task, const Prompt& prompt, EvalAnswer* answer);
   Result<double> ScoreChoice(std::span<const std::int32_t> whole, std::size_t n_prompt);
   Status Generate(const EvalTask& task, const Prompt& prompt, std::uint64_t seed,

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <sstream>
 
+#include "cli/suggest.h"
+
 namespace larder {
 
 namespace {
@@ -114,14 +116,35 @@ Status ReadAnswer(const OrderedJson& json, const std::string& type, EvalTask* ta
   return Status::Ok();
 }
 
+// A mistyped key would change what is asked or how it is judged, and nothing would show it.
+Status CheckKeys(const OrderedJson& json) {
+  const std::vector<std::string> known = {"type",    "prompt", "messages",   "tools", "answer",
+                                          "choices", "stop",   "max_tokens", "group"};
+  for (const auto& item : json.items()) {
+    if (item.key() == "id") continue;
+    if (std::find(known.begin(), known.end(), item.key()) != known.end()) continue;
+    const std::string meant = NearestWord(item.key(), known);
+    if (meant.empty()) continue;
+    return InvalidArgument("\"{}\" is no key of a task; did you mean \"{}\"?", item.key(), meant);
+  }
+  return Status::Ok();
+}
+
+Result<std::string> ReadId(const OrderedJson& json) {
+  const auto found = json.find("id");
+  if (found != json.end() && found->is_number_integer()) return found->dump();
+  return Text(json, "id", false);
+}
+
 Result<EvalTask> ReadTask(const std::string& line, std::size_t number) {
   LARDER_ASSIGN_OR_RETURN(const OrderedJson json, ParseJson(line, "the task"));
   if (!json.is_object()) return InvalidArgument("the task is no JSON object");
+  LARDER_RETURN_IF_ERROR(CheckKeys(json));
   EvalTask task;
   LARDER_ASSIGN_OR_RETURN(const std::string type, Text(json, "type", true));
   LARDER_RETURN_IF_ERROR(ReadPrompt(json, &task));
   LARDER_RETURN_IF_ERROR(ReadAnswer(json, type, &task));
-  LARDER_ASSIGN_OR_RETURN(task.id, Text(json, "id", false));
+  LARDER_ASSIGN_OR_RETURN(task.id, ReadId(json));
   LARDER_ASSIGN_OR_RETURN(task.group, Text(json, "group", false));
   LARDER_ASSIGN_OR_RETURN(task.stop, Texts(json, "stop"));
   if (task.id.empty()) task.id = fmt::format("{}", number);

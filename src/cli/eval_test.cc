@@ -36,6 +36,10 @@ TEST(EvalTask, LinesWithDefaults) {
   EXPECT_FALSE(tasks->at(1).wants_value);
 }
 
+TEST(EvalTask, AnIdMayBeANumberAndOtherKeysAreLeftAlone) {
+  EXPECT_EQ(Task(R"({"type": "json", "prompt": "a", "id": 7, "idx": 1, "source": "b"})").id, "7");
+}
+
 TEST(EvalTask, WhatIsWrongIsNamedWithItsLine) {
   const std::pair<const char*, const char*> cases[] = {
       {"", "no task"},
@@ -58,6 +62,8 @@ TEST(EvalTask, WhatIsWrongIsNamedWithItsLine) {
        "\"arguments\""},
       {"{\"type\": \"json\", \"prompt\": \"a\", \"max_tokens\": 0}", "max_tokens"},
       {"{\"type\": \"json\", \"prompt\": \"a\"}\n{\"type\": \"json\"}", "line 2"},
+      {"{\"type\": \"json\", \"prompt\": \"a\", \"stopp\": \".\"}", "did you mean \"stop\"?"},
+      {"{\"type\": \"json\", \"prompt\": \"a\", \"id\": [1]}", "\"id\" is no text"},
   };
   for (const auto& [text, part] : cases) {
     const auto tasks = ParseEvalTasks(text);
