@@ -141,5 +141,23 @@ TEST_F(Budget, ThreeModes) {
   }
 }
 
+TEST_F(Budget, APreferredBatchIsTakenWhereTheBudgetAffordsIt) {
+  MemoryRequest request = Request();
+  request.budget_given = true;
+  request.preferred_batch = 16;
+  request.budget_bytes = kGiB;
+  EXPECT_EQ(PlanMemory(request)->max_batch, 16);
+  // What is too small for a batch that was asked for does without one that is only preferred.
+  request.budget_bytes = SmallestBudgetOf(request);
+  const auto plan = PlanMemory(request);
+  ASSERT_TRUE(plan.ok()) << plan.status().message();
+  MemoryRequest unasked = request;
+  unasked.preferred_batch = 0;
+  request.preferred_batch = std::int64_t{1} << 20;
+  EXPECT_EQ(PlanMemory(request)->max_batch, PlanMemory(unasked)->max_batch);
+  request.max_batch = request.preferred_batch;
+  EXPECT_FALSE(PlanMemory(request).ok());
+}
+
 }  // namespace
 }  // namespace larder

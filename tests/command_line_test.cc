@@ -449,12 +449,14 @@ TEST(CommandLine, TuneKeepsAProfileThatLaterRunsName) {
   ASSERT_EQ(none.exit_status, 0) << none.err;
   EXPECT_THAT(none.out, StartsWith("0 experiments, "));
   EXPECT_THAT(none.out, HasSubstr("best: the defaults, 1.000 times"));
+  EXPECT_THAT(none.out, HasSubstr("not all is tried yet: a profile that was kept before stays"));
   const std::string logits = "logits --json --tokens 1,2,3" + model;
   EXPECT_THAT(Larder(logits, cache).err, testing::Not(HasSubstr("profile")));
   // What an earlier tuning kept: goes on from there.
+  const TuneExchange run = {256 << 20, 4096, 8, 4, ""};  // the context of later runs
   const std::string best = R"({"io_depth":8,"lookahead":"off"})";
   std::ofstream(log, std::ios::app) << "1\t" << best << "\t{}\t1.5000\t3\tkept\tit was faster\t"
-                                    << DescribeTuneRun(kModel, 256 << 20, 8, 4, "").dump() << "\n";
+                                    << DescribeTuneRun(kModel, run).dump() << "\n";
   const std::string others = "tune --minutes 0 --log '" + log + "'" + model;
   ExpectError(Larder(others, cache), 2, "made with n_answer 4, not 32");
   const Outcome one =
@@ -469,6 +471,9 @@ TEST(CommandLine, TuneKeepsAProfileThatLaterRunsName) {
   EXPECT_EQ(with.err.find("larder: profile of this model") != std::string::npos, kept) << with.err;
   EXPECT_EQ(with.out, Larder(logits + " --profile none", cache).out);
   EXPECT_EQ(Larder(logits + " --profile none", cache).err.find("profile"), std::string::npos);
+  // Another exchange for which nothing faster is found yet.
+  EXPECT_EQ(Larder("tune --minutes 0 -p 4 -n 4" + model, cache).exit_status, 0);
+  EXPECT_EQ(Larder(logits, cache).err.find("profile") != std::string::npos, kept);
   std::filesystem::remove_all(folder);
   std::remove(log.c_str());
 }
@@ -483,6 +488,18 @@ TEST(CommandLine, TuneLeavesAloneWhatIsNoLog) {
   }
   EXPECT_EQ(ReadAndRemove(text), "notes without a line's end");
   std::filesystem::remove_all(TemporaryPath("tune-cache"));
+}
+
+TEST(CommandLine, TuneInterruptedSaysWhatBecameOfItsLog) {
+  const std::string folder = TemporaryPath("tune-cache");
+  const std::string cache = "XDG_CACHE_HOME='" + folder + "' timeout --preserve-status -s INT 1";
+  const std::string log = TemporaryPath("tune.tsv");
+  const std::string words = "tune -p 0 -n 4000 -m '" + kModel + "' --log '" + log + "'";
+  const Outcome outcome = Larder(words, cache);
+  EXPECT_EQ(outcome.exit_status, 130) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("no experiment was made; " + log + " is as it was"));
+  EXPECT_FALSE(std::filesystem::exists(log));
+  std::filesystem::remove_all(folder);
 }
 
 TEST(CommandLine, CtrlCEndsWith130) {

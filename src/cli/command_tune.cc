@@ -28,6 +28,7 @@
 #include "cli/output_file.h"
 #include "cli/tune_log.h"
 #include "cli/tuner.h"
+#include "engine/forecast.h"
 
 extern char** environ;
 
@@ -41,6 +42,7 @@ struct TuneFlags {
   double minutes = 15;
   std::int64_t n_prompt = 64;
   std::int64_t n_answer = 32;
+  std::int64_t context_tokens = 0;  // not given: what later runs take
   std::string workload;
   std::string log;
   int n_pairs = 3;
@@ -130,12 +132,19 @@ std::string LastLine(std::string text) {
   return begin == std::string::npos ? text : text.substr(begin + 1);
 }
 
-// Seconds of one exchange: a prompt, then an answer, by their measured rates.
-Result<double> Measure(const TuneFlags& flags, const TuneSettings& settings,
-                       const InterruptScope& interrupt) {
+struct Measurement {
+  double seconds = 0;
+  std::int64_t batch = 0;  // in effect
+};
+
+// One exchange: a prompt, then an answer, by their measured rates. The context is that of later
+// runs, so that memory is divided as it will be.
+Result<Measurement> Measure(const TuneFlags& flags, const TuneSettings& settings,
+                            const InterruptScope& interrupt) {
   std::vector<std::string> words = {"bench", "-m", flags.model, "--profile", "none"};
   words.insert(words.end(), {"-r", "1", "-p", fmt::format("{}", flags.n_prompt)});
   words.insert(words.end(), {"-n", fmt::format("{}", flags.n_answer), "-o", "json"});
+  words.insert(words.end(), {"--ctx", fmt::format("{}", flags.context_tokens)});
   if (!flags.memory.empty()) words.insert(words.end(), {"--memory", flags.memory});
   if (!flags.workload.empty()) words.insert(words.end(), {"--workload", flags.workload});
   for (const std::string& word : settings.Words()) words.push_back(word);
@@ -158,18 +167,34 @@ Result<double> Measure(const TuneFlags& flags, const TuneSettings& settings,
     const double rate = json["summary"].value(key, 0.0);
     return rate > 0 ? static_cast<double>(n_tokens) / rate : 1e9;
   };
-  return seconds("prefill_tokens_per_second", flags.n_prompt) +
-         seconds("decode_tokens_per_second", flags.n_answer);
+  Measurement measurement;
+  measurement.seconds = seconds("prefill_tokens_per_second", flags.n_prompt) +
+                        seconds("decode_tokens_per_second", flags.n_answer);
+  measurement.batch = json.value("/settings/batch"_json_pointer, std::int64_t{0});
+  return measurement;
 }
 
-// One log per budget and exchange: figures of another kind are no basis to go on from.
-std::string LogPath(const TuneFlags& flags, std::uint64_t budget_bytes,
+// One log per kind of run: figures of another kind are no basis to go on from.
+std::string LogPath(const TuneFlags& flags, const nlohmann::json& run,
                     const std::string& profile_path) {
   if (!flags.log.empty()) return flags.log;
-  const std::string kind =
-      fmt::format("{}|{}|{}|{}", budget_bytes, flags.workload, flags.n_prompt, flags.n_answer);
+  const std::string kind = DumpJson(run);
   return fmt::format("{}-{:08x}.tsv", profile_path.substr(0, profile_path.size() - 5),
                      Fnv1a(kind.data(), kind.size()) & 0xffffffff);
+}
+
+// As much as `run` keeps, and room for the exchange.
+Result<std::int64_t> ContextOf(const TuneFlags& flags) {
+  LARDER_ASSIGN_OR_RETURN(const GgufModel file, OpenGguf(flags.model));
+  LARDER_ASSIGN_OR_RETURN(const std::unique_ptr<Model> model, MakeModel(file, ModelOverrides{}));
+  const std::int64_t trained = model->shape().context_length;
+  const std::int64_t longest = std::max(flags.n_prompt, flags.n_answer);
+  if (longest > trained) {
+    return InvalidArgument("{} {} is more than the {} positions this model was made for",
+                           longest == flags.n_prompt ? "-p" : "-n", longest, trained);
+  }
+  LARDER_ASSIGN_OR_RETURN(const std::int64_t usual, ChooseContext(0, trained));
+  return std::max(usual, longest);
 }
 
 std::string Named(const TuneSettings& settings) {
@@ -177,16 +202,20 @@ std::string Named(const TuneSettings& settings) {
   return options.empty() ? "the defaults" : options;
 }
 
-TunerOptions MakeTunerOptions(const TuneFlags& flags, const nlohmann::json& run, TuneLog* log,
+TunerOptions MakeTunerOptions(const TuneFlags& flags, const nlohmann::json& run,
+                              std::int64_t automatic_batch, TuneLog* log,
                               const InterruptScope& interrupt) {
   TunerOptions options;
   options.run = run;
   options.limits.n_default_threads = DefaultThreadCount();
   options.limits.n_cpus = UsableCpuCount();
-  options.limits.may_batch = !flags.memory.empty() && flags.n_prompt > 0;
+  // Without a budget the batch follows the memory that is free; a short prompt hides its cost.
+  const bool shows = !flags.memory.empty() && flags.n_prompt >= automatic_batch;
+  options.limits.automatic_batch = shows ? automatic_batch : 0;
   options.n_pairs = flags.n_pairs;
-  options.measure = [&flags, &interrupt](const TuneSettings& settings) {
-    return Measure(flags, settings, interrupt);
+  options.measure = [&flags, &interrupt](const TuneSettings& settings) -> Result<double> {
+    LARDER_ASSIGN_OR_RETURN(const Measurement measurement, Measure(flags, settings, interrupt));
+    return measurement.seconds;
   };
   const std::int64_t start_us = NowUs();
   options.is_over = [&flags, start_us] { return SecondsSince(start_us) > 60 * flags.minutes; };
@@ -211,6 +240,35 @@ Result<std::string> PrepareProfile(const std::string& model) {
   return path;
 }
 
+// Runs experiments, then the result against the defaults. Whether it is to be kept: the defaults
+// only when nothing is left to try, or what seemed faster did not hold.
+Result<bool> RunExperiments(const TuneFlags& flags, Tuner* tuner, EngineProfile* profile) {
+  LARDER_RETURN_IF_ERROR(tuner->Run());
+  const bool is_result = !(tuner->best() == TuneSettings()) || tuner->is_done();
+  if (!(tuner->best() == TuneSettings())) {
+    PrintTo(stderr, "larder: {} against the defaults, {} pairs\n", Named(tuner->best()),
+            flags.n_verify);
+  }
+  LARDER_ASSIGN_OR_RETURN(const std::vector<double> ratios, tuner->Verify(flags.n_verify));
+  profile->settings = tuner->best();
+  if (!(profile->settings == TuneSettings())) profile->gain = GeometricMean(ratios);
+  profile->n_tries = tuner->n_tries();
+  return is_result;
+}
+
+Status Finish(const TuneFlags& flags, const EngineProfile& profile, const std::string& log_path,
+              bool is_result) {
+  std::string text = fmt::format("{} experiments, {}\nbest: {}, {:.3f} times the defaults' speed\n",
+                                 profile.n_tries, log_path, Named(profile.settings), profile.gain);
+  if (is_result) {
+    LARDER_RETURN_IF_ERROR(SaveProfile(flags.model, profile));
+    text += fmt::format("kept in {}, later runs of this model take it\n", ProfilePath(flags.model));
+  } else {
+    text += "not all is tried yet: a profile that was kept before stays\n";
+  }
+  return WriteStdout(text);
+}
+
 Status Tune(TuneFlags flags) {
   LARDER_ASSIGN_OR_RETURN(flags.model, ResolveModel(flags.model));
   EngineProfile profile;
@@ -220,38 +278,32 @@ Status Tune(TuneFlags flags) {
     profile.budget_bytes = *budget_bytes;
   }
   LARDER_ASSIGN_OR_RETURN(const std::string profile_path, PrepareProfile(flags.model));
-  const std::string log_path = LogPath(flags, profile.budget_bytes, profile_path);
-  const nlohmann::json run = DescribeTuneRun(flags.model, profile.budget_bytes, flags.n_prompt,
-                                             flags.n_answer, flags.workload);
+  LARDER_ASSIGN_OR_RETURN(flags.context_tokens, ContextOf(flags));
+  const nlohmann::json run = DescribeTuneRun(
+      flags.model,
+      {profile.budget_bytes, flags.context_tokens, flags.n_prompt, flags.n_answer, flags.workload});
+  const std::string log_path = LogPath(flags, run, profile_path);
   LARDER_ASSIGN_OR_RETURN(const std::unique_ptr<TuneLog> log,
                           TuneLog::Open(log_path, run, flags.again));
   InterruptScope interrupt;
   // What no setting could cure is said before experiments begin.
-  LARDER_RETURN_IF_ERROR(Measure(flags, TuneSettings(), interrupt).status());
+  const Result<Measurement> first = Measure(flags, TuneSettings(), interrupt);
+  if (first.status().code() == StatusCode::kCancelled) {
+    PrintTo(stderr, "larder: no experiment was made; {} is as it was\n", log_path);
+  }
+  LARDER_RETURN_IF_ERROR(first.status());
   LARDER_RETURN_IF_ERROR(log->Begin());
   if (!log->tries().empty()) {
     PrintTo(stderr, "larder: goes on after {} experiments in {}\n", log->tries().size(), log_path);
   }
-  Tuner tuner(MakeTunerOptions(flags, run, log.get(), interrupt), log->tries());
-  const Status ran = tuner.Run();
-  if (ran.code() == StatusCode::kCancelled) {
+  Tuner tuner(MakeTunerOptions(flags, run, first->batch, log.get(), interrupt), log->tries());
+  const Result<bool> is_result = RunExperiments(flags, &tuner, &profile);
+  if (is_result.status().code() == StatusCode::kCancelled) {
     PrintTo(stderr, "larder: {} experiments are kept in {}; the same command goes on after them\n",
             tuner.n_tries(), log_path);
   }
-  LARDER_RETURN_IF_ERROR(ran);
-  if (!(tuner.best() == TuneSettings())) {
-    PrintTo(stderr, "larder: {} against the defaults, {} pairs\n", Named(tuner.best()),
-            flags.n_verify);
-  }
-  LARDER_ASSIGN_OR_RETURN(const std::vector<double> ratios, tuner.Verify(flags.n_verify));
-  profile.settings = tuner.best();
-  if (!(profile.settings == TuneSettings())) profile.gain = GeometricMean(ratios);
-  profile.n_tries = tuner.n_tries();
-  LARDER_RETURN_IF_ERROR(SaveProfile(flags.model, profile));
-  return WriteStdout(
-      fmt::format("{} experiments, {}\nbest: {}, {:.3f} times the defaults' speed\n"
-                  "kept in {}, later runs of this model take it\n",
-                  tuner.n_tries(), log_path, Named(profile.settings), profile.gain, profile_path));
+  LARDER_RETURN_IF_ERROR(is_result.status());
+  return Finish(flags, profile, log_path, *is_result);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "base/cpu_topology.h"
 #include "base/size.h"
 #include "cli/command.h"
 #include "cli/demo_model.h"
@@ -139,11 +140,14 @@ Result<EngineFlags> WithProfile(EngineFlags flags) {
       settings.*from = TuneSettings().*from;
     }
   };
-  // Scratch for it was there with that budget; a smaller one may not work at all.
-  if (budget_bytes < profile->budget_bytes) settings.batch = 0;
+  // A profile makes no run fail: what this process cannot have, it does without. "auto" takes
+  // io_uring where it can.
+  if (settings.n_threads > UsableCpuCount()) settings.n_threads = 0;
+  if (settings.io == "uring") settings.io = "auto";
   take("--threads", &flags.n_threads, &TuneSettings::n_threads);
   take("--pin", &flags.pin, &TuneSettings::pin);
-  take("--batch", &flags.batch_tokens, &TuneSettings::batch);
+  if (app->count("--batch") > 0) settings.batch = 0;
+  flags.preferred_batch = settings.batch;
   take("--io", &flags.io, &TuneSettings::io);
   take("--io-depth", &flags.io_depth, &TuneSettings::io_depth);
   take("--reads", &flags.reads, &TuneSettings::reads);
@@ -190,6 +194,7 @@ Result<EngineOptions> MakeEngineOptions(const EngineFlags& given) {
   options.context_tokens = flags.context_tokens;
   options.n_threads = flags.n_threads;
   options.max_batch = flags.batch_tokens;
+  options.preferred_batch = flags.preferred_batch;
   options.n_used = flags.n_used;
   options.expert_mass = flags.expert_mass;
   options.pin = flags.pin == "cores"  ? PinMode::kCores
@@ -213,7 +218,12 @@ Result<std::unique_ptr<Engine>> LoadEngine(EngineOptions options) {
   Result<std::unique_ptr<Engine>> engine = Engine::Load(options);
   progress.Erase();
   if (!engine.ok()) return engine;
-  PrintTo(stderr, "larder: {}\n", (*engine)->plan().Describe());
+  const EnginePlan& plan = (*engine)->plan();
+  if (options.preferred_batch > plan.max_batch) {
+    PrintTo(stderr, "larder: the profile's --batch {} does not fit this run, which takes {}\n",
+            options.preferred_batch, plan.max_batch);
+  }
+  PrintTo(stderr, "larder: {}\n", plan.Describe());
   return engine;
 }
 

@@ -19,6 +19,7 @@ struct EngineFlags {
   std::int64_t context_tokens = 0;
   int n_threads = 0;
   std::int64_t batch_tokens = 0;
+  std::int64_t preferred_batch = 0;  // the profile's; EngineOptions::preferred_batch
   int n_used = 0;
   double expert_mass = 1;
   std::string io = "auto";
@@ -41,8 +42,8 @@ struct EngineFlags {
 void AddEngineFlags(CLI::App* app, EngineFlags* flags);
 
 /// `flags` with what was not given taken from the model's profile, if there is one (said on
-/// stderr); what comes back counts as given. kInvalidArgument when the model or the budget is no
-/// such thing.
+/// stderr), as far as this process can have it; what comes back counts as given.
+/// kInvalidArgument when the model or the budget is no such thing.
 Result<EngineFlags> WithProfile(EngineFlags flags);
 
 /// Checks what was given, finds the demo model when no -m was, and takes the rest from the

@@ -1,12 +1,19 @@
 // The profiles' file.
 #include "cli/engine_profile.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
+#include <cstdio>
+#include <cstring>
 #include <filesystem>
 
+#include "base/cpu_topology.h"
 #include "cli/bench_runner.h"
 #include "cli/machine_figures.h"
 #include "cli/machine_info.h"
@@ -73,8 +80,8 @@ std::string ProfilePath(const std::string& model_path) {
   const std::uintmax_t size_bytes = std::filesystem::file_size(model_path, error);
   if (folder.empty() || error) return "";
   const std::string name = std::filesystem::path(model_path).filename().string();
-  const std::string key =
-      fmt::format("{}|{}|{}|{}", name, size_bytes, CpuName(), DiskName(model_path));
+  const std::string key = fmt::format("{}|{}|{}|{}|{}", name, size_bytes, CpuName(),
+                                      UsableCpuCount(), DiskName(model_path));
   return fmt::format("{}/profile-{:016x}.json", folder, Fnv1a(key.data(), key.size()));
 }
 
@@ -92,14 +99,50 @@ const EngineProfile* NearestProfile(const std::vector<EngineProfile>& profiles,
   return nearest;
 }
 
+namespace {
+
+Result<std::vector<EngineProfile>> ReadProfiles(const std::string& path) {
+  LARDER_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path));
+  return ParseEngineProfiles(text);
+}
+
+// One process at a time reads and replaces the profiles of a folder. Where the file system has no
+// locks, a profile saved at the same moment may be lost.
+class FolderLock {
+ public:
+  explicit FolderLock(const std::string& folder)
+      : fd_(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+    while (fd_ >= 0 && flock(fd_, LOCK_EX) != 0 && errno == EINTR) {
+    }
+  }
+  ~FolderLock() {
+    if (fd_ >= 0) close(fd_);
+  }
+  FolderLock(const FolderLock&) = delete;
+  FolderLock& operator=(const FolderLock&) = delete;
+
+ private:
+  int fd_;
+};
+
+// Profiles of other budgets may still be read by eye from what is moved.
+Status MoveAside(const std::string& path, const Status& damage) {
+  const std::string aside = path + ".damaged";
+  if (std::rename(path.c_str(), aside.c_str()) != 0) {
+    return IoError("cannot move {} aside: {}", path, std::strerror(errno));
+  }
+  PrintTo(stderr, "larder: {} is moved to {}: {}\n", path, aside, damage.message());
+  return Status::Ok();
+}
+
+}  // namespace
+
 std::optional<EngineProfile> FindProfile(const std::string& model_path,
                                          std::uint64_t budget_bytes) {
   const std::string path = ProfilePath(model_path);
   std::error_code error;
   if (path.empty() || !std::filesystem::is_regular_file(path, error)) return std::nullopt;
-  const Result<std::string> text = ReadTextFile(path);
-  const Result<std::vector<EngineProfile>> profiles =
-      text.ok() ? ParseEngineProfiles(*text) : Result<std::vector<EngineProfile>>(text.status());
+  const Result<std::vector<EngineProfile>> profiles = ReadProfiles(path);
   if (!profiles.ok()) {
     PrintTo(stderr, "larder: {} is not used: {}\n", path, profiles.status().message());
     return std::nullopt;
@@ -112,18 +155,19 @@ Status SaveProfile(const std::string& model_path, const EngineProfile& profile) 
   const std::string path = ProfilePath(model_path);
   if (path.empty())
     return InvalidArgument("{} is no file, or there is no cache folder", model_path);
+  const std::string folder = std::filesystem::path(path).parent_path();
   std::error_code error;
-  std::filesystem::create_directories(std::filesystem::path(path).parent_path(), error);
+  std::filesystem::create_directories(folder, error);
+  const FolderLock lock(folder);
   std::vector<EngineProfile> kept = {profile};
   if (std::filesystem::is_regular_file(path, error)) {
-    const Result<std::string> text = ReadTextFile(path);
-    const Result<std::vector<EngineProfile>> before =
-        text.ok() ? ParseEngineProfiles(*text) : Result<std::vector<EngineProfile>>(text.status());
+    const Result<std::vector<EngineProfile>> before = ReadProfiles(path);
+    if (!before.ok()) LARDER_RETURN_IF_ERROR(MoveAside(path, before.status()));
     for (const EngineProfile& other : before.ok() ? *before : std::vector<EngineProfile>()) {
       if (other.budget_bytes != profile.budget_bytes) kept.push_back(other);
     }
   }
-  return WriteTextFile(path, ToText(kept));
+  return ReplaceTextFile(path, ToText(kept));
 }
 
 }  // namespace larder

@@ -24,8 +24,8 @@ std::string ToText(const std::vector<EngineProfile>& profiles);
 /// kInvalidArgument says what is wrong with it.
 Result<std::vector<EngineProfile>> ParseEngineProfiles(const std::string& text);
 
-/// Where the profiles of a model lie: by its file's name and size, this processor and the file's
-/// disk; empty when there is no cache folder, or no such file.
+/// Where the profiles of a model lie: by its file's name and size, this processor, the CPUs that
+/// this process may use and the file's disk; empty when there is no cache folder, or no such file.
 std::string ProfilePath(const std::string& model_path);
 
 /// Of `profiles` the one whose budget is nearest, within a fifth; nullptr when there is none.
@@ -36,7 +36,8 @@ const EngineProfile* NearestProfile(const std::vector<EngineProfile>& profiles,
 /// said on stderr and left alone.
 std::optional<EngineProfile> FindProfile(const std::string& model_path, std::uint64_t budget_bytes);
 
-/// Keeps `profile` in place of those for the same budget. A damaged file is replaced.
+/// Keeps `profile` in place of those for the same budget. The file is whole at any time, whoever
+/// else saves; a damaged one is moved aside, which is said on stderr.
 Status SaveProfile(const std::string& model_path, const EngineProfile& profile);
 
 }  // namespace larder

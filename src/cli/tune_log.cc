@@ -10,6 +10,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "base/cpu_topology.h"
 #include "cli/machine_info.h"
 #include "cli/timing.h"
 #include "cli/token_list.h"
@@ -36,18 +37,18 @@ Status CheckSameRun(const std::vector<TuneTry>& tries, const nlohmann::json& run
 
 }  // namespace
 
-nlohmann::json DescribeTuneRun(const std::string& model_path, std::uint64_t budget_bytes,
-                               std::int64_t n_prompt, std::int64_t n_answer,
-                               const std::string& workload) {
+nlohmann::json DescribeTuneRun(const std::string& model_path, const TuneExchange& exchange) {
   std::error_code error;
   const std::uintmax_t size_bytes = std::filesystem::file_size(model_path, error);
   const nlohmann::json run = {{"model", std::filesystem::path(model_path).filename().string()},
                               {"model_bytes", error ? 0 : size_bytes},
-                              {"budget_bytes", budget_bytes},
-                              {"n_prompt", n_prompt},
-                              {"n_answer", n_answer},
-                              {"workload", workload},
+                              {"budget_bytes", exchange.budget_bytes},
+                              {"ctx", exchange.context_tokens},
+                              {"n_prompt", exchange.n_prompt},
+                              {"n_answer", exchange.n_answer},
+                              {"workload", exchange.workload},
                               {"cpu", CpuName()},
+                              {"cpus", UsableCpuCount()},
                               {"disk", DiskName(model_path)}};
   return nlohmann::json::parse(DumpJson(run));  // as it reads back from a line
 }
@@ -58,19 +59,29 @@ Result<std::unique_ptr<TuneLog>> TuneLog::Open(const std::string& path, const nl
   if (stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) {
     return InvalidArgument("the log {} is no regular file; give the name of one", path);
   }
-  const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  constexpr int kFlags = O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC;
+  int fd = open(path.c_str(), kFlags | O_EXCL, 0666);
+  const bool is_new = fd >= 0;
+  if (!is_new) fd = open(path.c_str(), kFlags, 0666);
   if (fd < 0) return IoError("cannot write {}: {}", path, std::strerror(errno));
-  std::unique_ptr<TuneLog> log(new TuneLog(path, fd));
+  std::unique_ptr<TuneLog> log(new TuneLog(path, fd, is_new));
   LARDER_RETURN_IF_ERROR(log->Lock());
   LARDER_RETURN_IF_ERROR(log->Read(run, again));
   return log;
 }
 
-TuneLog::~TuneLog() { close(fd_); }
+TuneLog::~TuneLog() {
+  if (is_new_ && is_ours_) unlink(path_.c_str());
+  close(fd_);
+}
 
 Status TuneLog::Lock() {
-  if (flock(fd_, LOCK_EX | LOCK_NB) == 0) return Status::Ok();
-  if (errno == EWOULDBLOCK) {
+  struct stat info = {};
+  const bool is_locked = flock(fd_, LOCK_EX | LOCK_NB) == 0;
+  // Whoever made it may have taken it away meanwhile.
+  is_ours_ = is_locked && fstat(fd_, &info) == 0 && info.st_nlink > 0;
+  if (is_ours_) return Status::Ok();
+  if (is_locked || errno == EWOULDBLOCK) {
     return Unavailable("another larder tune writes {}; wait for it, or name another with --log",
                        path_);
   }
@@ -98,6 +109,7 @@ Status TuneLog::Begin() {
   if (ftruncate(fd_, static_cast<off_t>(whole_bytes_)) != 0) {
     return IoError("cannot write {}: {}", path_, std::strerror(errno));
   }
+  is_new_ = false;
   return whole_bytes_ == 0 ? Write(kTuneLogHeader) : Status::Ok();
 }
 

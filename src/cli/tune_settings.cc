@@ -15,7 +15,7 @@ namespace larder {
 namespace {
 
 constexpr std::array<int, 6> kDepths = {4, 8, 16, 32, 64, 128};
-constexpr std::array<std::int64_t, 6> kBatches = {64, 128, 256, 512, 1024, 2048};
+constexpr std::array<std::int64_t, 9> kBatches = {8, 16, 32, 64, 128, 256, 512, 1024, 2048};
 constexpr std::array<std::int64_t, 5> kAheadDepths = {4, 8, 12, 24, 48};
 constexpr std::array<double, 6> kHalfLives = {12, 25, 50, 100, 200, 400};
 
@@ -39,10 +39,9 @@ Result<std::int64_t> Whole(const nlohmann::json& json, const char* key, std::int
   return InvalidArgument("\"{}\" of a profile is no whole number from {} to {}", key, least, most);
 }
 
-// The values next to `at` in a sorted list; the middle of the list when `at` is 0.
+// The values next to `at` in a sorted list.
 template <typename List>
 std::vector<typename List::value_type> Beside(const List& list, typename List::value_type at) {
-  if (at == 0) return {list[list.size() / 2], list[list.size() / 2 - 1]};
   std::vector<typename List::value_type> beside;
   const auto above = std::upper_bound(list.begin(), list.end(), at);
   if (above != list.end()) beside.push_back(*above);
@@ -153,13 +152,12 @@ std::vector<TuneProposal> Neighbours(const TuneSettings& best, const TuneLimits&
                                            : "fewer guesses in the way of what is asked for");
     }
   }
-  if (limits.may_batch) {
-    for (const std::int64_t batch : Beside(kBatches, best.batch)) {
-      propose(&TuneSettings::batch, batch,
-              best.batch > 0 && batch > best.batch
-                  ? "larger batches read each expert less often"
-                  : "smaller batches leave more memory to experts");
-    }
+  const std::int64_t present_batch = best.batch > 0 ? best.batch : limits.automatic_batch;
+  for (const std::int64_t batch : Beside(kBatches, present_batch)) {
+    if (batch >= limits.automatic_batch) continue;
+    propose(&TuneSettings::batch, batch,
+            batch > present_batch ? "larger batches read each expert less often"
+                                  : "smaller batches leave more memory to experts");
   }
   const int n_threads = best.n_threads > 0 ? best.n_threads : limits.n_default_threads;
   if (n_threads > 1) {
@@ -173,7 +171,7 @@ std::vector<TuneProposal> Neighbours(const TuneSettings& best, const TuneLimits&
   }
   propose(&TuneSettings::lookahead, "on", "an idle disk has time for every guess");
   propose(&TuneSettings::lookahead, "auto", "guesses as far as they pay");
-  for (const char* io : {"threads", "uring", "auto"}) {
+  for (const char* io : {"threads", "auto"}) {
     propose(&TuneSettings::io, io, "another way to read");
   }
   for (const char* reads : {"direct", "auto"}) {

@@ -46,7 +46,9 @@ std::string ChangeFrom(const TuneSettings& settings, const TuneSettings& against
 struct TuneLimits {
   int n_default_threads = 1;
   int n_cpus = 1;
-  bool may_batch = true;  // a budget is given: scratch for a batch is there in every later run too
+  /// What the budget gives, when the exchange's prompt fills it; only smaller ones are proposed,
+  /// whose cost to long prompts shows and which later runs can afford too. 0: none are.
+  std::int64_t automatic_batch = 0;
 };
 
 /// All that differ from `best` in one setting by one step, the likeliest to help first.

@@ -7,7 +7,9 @@
 #include <cstdlib>
 #include <filesystem>
 #include <set>
+#include <thread>
 
+#include "base/cpu_topology.h"
 #include "base/random.h"
 #include "cli/engine_flags.h"
 #include "cli/engine_profile.h"
@@ -30,7 +32,7 @@ class MadeUpMachine {
     seconds *= 1 + 0.08 * std::abs(std::log2(settings.io_depth / 64.0));
     if (settings.n_threads == 3) seconds *= 0.9;
     if (settings.lookahead == "on") seconds *= 1.3;
-    if (settings.io == "uring") return InvalidArgument("io_uring is refused here");
+    if (settings.io == "threads") return InvalidArgument("threads are refused here");
     return seconds * (1 + noise_ * (random_.NextUnit() - 0.5));
   }
 
@@ -43,7 +45,7 @@ class MadeUpMachine {
 
 TunerOptions OptionsFor(MadeUpMachine* machine, std::vector<TuneTry>* log) {
   TunerOptions options;
-  options.limits = {4, 4, true};
+  options.limits = {4, 4, 1024};
   options.measure = [machine](const TuneSettings& settings) { return machine->Measure(settings); };
   options.on_try = [log](const TuneTry& one) {
     log->push_back(one);
@@ -65,7 +67,7 @@ TEST(Tuner, FindsWhatIsFasterAndNothingElse) {
   int n_refused = 0;
   for (const TuneTry& one : log) {
     EXPECT_FALSE(one.settings.lookahead == "on" && one.kept);
-    if (one.settings.io == "uring") {
+    if (one.settings.io == "threads") {
       ++n_refused;
       EXPECT_FALSE(one.kept);
       EXPECT_NE(one.why.find("refused"), std::string::npos);
@@ -78,7 +80,7 @@ TEST(Tuner, KeepsNothingOfNoise) {
   std::vector<TuneTry> log;
   TunerOptions options;
   SplitMix64 random(7);
-  options.limits = {2, 2, true};
+  options.limits = {2, 2, 1024};
   options.n_pairs = 10;
   options.measure = [&random](const TuneSettings&) -> Result<double> {
     return 1 + 0.1 * random.NextUnit();
@@ -127,11 +129,13 @@ TEST(Tuner, AFailureEndsIt) {
   EXPECT_EQ(stopped.Run().code(), StatusCode::kIoError);
   EXPECT_EQ(stopped.n_tries(), 0);
   options.measure = [](const TuneSettings& settings) -> Result<double> {
-    if (settings.io == "uring") return Unavailable("refused here");
+    if (settings.io == "threads") return Unavailable("refused here");
     return 1;
   };
   Tuner refused(options, {});
+  EXPECT_FALSE(refused.is_done());
   EXPECT_TRUE(refused.Run().ok()) << "only the try failed";
+  EXPECT_TRUE(refused.is_done());
   options.measure = [](const TuneSettings&) -> Result<double> { return InvalidArgument("gone"); };
   Tuner broken(options, {});
   EXPECT_EQ(broken.Run().code(), StatusCode::kInvalidArgument);
@@ -156,7 +160,7 @@ TEST(Tuner, WhatWasNeverTriedComesFirst) {
 TEST(Tuner, WhatDoesNotHoldIsTakenBack) {
   std::vector<TuneTry> log;
   TunerOptions options;
-  options.limits = {1, 1, false};
+  options.limits = {1, 1, 0};
   bool is_lucky = true;  // 32 reads in flight look faster, for a while
   options.measure = [&is_lucky](const TuneSettings& settings) -> Result<double> {
     return settings.io_depth == 32 ? (is_lucky ? 0.9 : 1.1) : 1.0;
@@ -233,7 +237,8 @@ TEST_F(TuneLogFile, GoesOnBehindAnUnfinishedLine) {
 }
 
 TEST_F(TuneLogFile, LeavesAloneWhatIsNoLog) {
-  for (const std::string text : {"GGUF", "a line\n", "1\t2\t3\t4\t5\t6\t7\n", "\n"}) {
+  for (const std::string text :
+       {"GGUF", "t", "try\tset", "a line\n", "1\t2\t3\t4\t5\t6\t7\n", "\n"}) {
     ASSERT_TRUE(WriteTextFile(path_, text).ok());
     for (const bool again : {false, true}) {
       const auto log = TuneLog::Open(path_, run_, again);
@@ -242,6 +247,9 @@ TEST_F(TuneLogFile, LeavesAloneWhatIsNoLog) {
     }
     EXPECT_EQ(Text(), text);
   }
+  ASSERT_TRUE(WriteTextFile(path_, "").ok());
+  EXPECT_TRUE(TuneLog::Open(path_, run_, false).ok());
+  EXPECT_TRUE(std::filesystem::exists(path_)) << "the user's own, though empty";
   EXPECT_FALSE(TuneLog::Open(testing::TempDir(), run_, false).ok());
   EXPECT_FALSE(TuneLog::Open("/dev/null", run_, false).ok());
 }
@@ -262,6 +270,26 @@ TEST_F(TuneLogFile, IsOfOneModelBudgetAndExchange) {
   EXPECT_EQ(Text(), text) << "nothing goes before the first run has worked";
   ASSERT_TRUE((*anew)->Begin().ok());
   EXPECT_EQ(Text(), kTuneLogHeader);
+}
+
+TEST_F(TuneLogFile, WithoutABeginningNoFileStays) {
+  EXPECT_TRUE(TuneLog::Open(path_, run_, false).ok());
+  EXPECT_FALSE(std::filesystem::exists(path_));
+  {
+    const auto first = TuneLog::Open(path_, run_, false);
+    ASSERT_TRUE(first.ok()) << first.status().message();
+    EXPECT_FALSE(TuneLog::Open(path_, run_, false).ok());
+    EXPECT_TRUE(std::filesystem::exists(path_)) << "whoever has no lock leaves it";
+    ASSERT_TRUE((*first)->Begin().ok());
+  }
+  EXPECT_EQ(Text(), kTuneLogHeader);
+}
+
+TEST_F(TuneLogFile, IsOfOneContextAndSetOfCpus) {
+  const nlohmann::json run = DescribeTuneRun(path_, {0, 4096, 64, 32, ""});
+  EXPECT_EQ(run["cpus"], UsableCpuCount());
+  EXPECT_EQ(run["ctx"], 4096);
+  EXPECT_NE(run, DescribeTuneRun(path_, {0, 64, 64, 32, ""}));
 }
 
 TEST_F(TuneLogFile, OneRunAtATime) {
@@ -287,14 +315,32 @@ TEST(TuneSettings, OptionsAndJson) {
   EXPECT_EQ(settings.Words().size(), 12u);
   EXPECT_EQ(TuneSettingsFromJson(ToJson(settings)).value(), settings);
   EXPECT_EQ(ChangeFrom(settings, settings), "");
-  for (const TuneProposal& proposal : Neighbours(settings, {4, 4, true})) {
+  for (const TuneProposal& proposal : Neighbours(settings, {4, 4, 1024})) {
     EXPECT_NE(ChangeFrom(proposal.settings, settings), "");
     EXPECT_FALSE(proposal.why.empty());
     EXPECT_EQ(TuneSettingsFromJson(ToJson(proposal.settings)).value(), proposal.settings);
   }
-  for (const TuneProposal& proposal : Neighbours(TuneSettings(), {4, 4, false})) {
-    EXPECT_EQ(proposal.settings.batch, 0) << "a batch needs a budget that is given";
+  for (const TuneProposal& proposal : Neighbours(TuneSettings(), {4, 4, 0})) {
+    EXPECT_EQ(proposal.settings.batch, 0) << "nothing says what a batch costs";
+    EXPECT_NE(proposal.settings.io, "uring") << "auto takes it where it works";
   }
+}
+
+TEST(TuneSettings, OnlyBatchesBelowTheAutomaticOne) {
+  const auto batches = [](std::int64_t best, std::int64_t automatic) {
+    TuneSettings settings;
+    settings.batch = best;
+    std::set<std::int64_t> proposed;
+    for (const TuneProposal& one : Neighbours(settings, {4, 4, automatic})) {
+      if (one.settings.batch != best) proposed.insert(one.settings.batch);
+    }
+    return proposed;
+  };
+  EXPECT_EQ(batches(0, 512), std::set<std::int64_t>{256});
+  EXPECT_EQ(batches(256, 512), std::set<std::int64_t>{128});
+  EXPECT_EQ(batches(128, 512), (std::set<std::int64_t>{64, 256}));
+  EXPECT_EQ(batches(0, 6), std::set<std::int64_t>{});
+  EXPECT_EQ(batches(64, 0), std::set<std::int64_t>{});
 }
 
 TEST(EngineProfile, RoundTripAndDamage) {
@@ -374,11 +420,38 @@ TEST_F(KeptProfile, IsFoundForItsModelAndBudgetOnly) {
   EXPECT_FALSE(FindProfile(model_, 0).has_value());
 }
 
+TEST_F(KeptProfile, SavingAtOnceLosesNone) {
+  constexpr int kSavers = 8;
+  std::vector<std::thread> savers;
+  for (int i = 1; i <= kSavers; ++i) {
+    savers.emplace_back([this, i] {
+      EngineProfile profile;
+      profile.budget_bytes = std::uint64_t{1} << (30 + i);
+      EXPECT_TRUE(SaveProfile(model_, profile).ok());
+    });
+  }
+  for (std::thread& saver : savers) saver.join();
+  const auto kept = ParseEngineProfiles(ReadTextFile(ProfilePath(model_)).value());
+  ASSERT_TRUE(kept.ok()) << kept.status().message();
+  EXPECT_EQ(kept->size(), static_cast<std::size_t>(kSavers));
+}
+
+TEST_F(KeptProfile, DamageIsMovedAside) {
+  const std::string path = ProfilePath(model_);
+  std::filesystem::create_directories(std::filesystem::path(path).parent_path());
+  ASSERT_TRUE(WriteTextFile(path, "{\"profiles\": [{}]").ok());
+  ASSERT_TRUE(SaveProfile(model_, EngineProfile()).ok());
+  EXPECT_EQ(ReadTextFile(path + ".damaged").value(), "{\"profiles\": [{}]");
+  EXPECT_TRUE(FindProfile(model_, 0).has_value());
+}
+
 TEST_F(KeptProfile, TakesThePlaceOfWhatIsNotGiven) {
   EngineProfile profile;
   profile.settings.io_depth = 64;
   profile.settings.reads = "cached";
   profile.settings.batch = 32;
+  profile.settings.io = "uring";
+  profile.settings.n_threads = UsableCpuCount() + 1;
   profile.budget_bytes = 1 << 30;
   ASSERT_TRUE(SaveProfile(model_, profile).ok());
   const auto options = [this](std::vector<std::string> words) {
@@ -393,11 +466,16 @@ TEST_F(KeptProfile, TakesThePlaceOfWhatIsNotGiven) {
   const EngineOptions taken = options({"--memory", "1G"});
   EXPECT_EQ(taken.io_depth, 64);
   EXPECT_EQ(taken.read_path, ReadPath::kPageCache);
-  EXPECT_EQ(taken.max_batch, 32);
+  EXPECT_EQ(taken.max_batch, 0);
+  EXPECT_EQ(taken.preferred_batch, 32) << "where this run affords it";
+  EXPECT_EQ(taken.io_mode, IoMode::kAuto) << "no run fails for a profile";
+  EXPECT_EQ(taken.n_threads, 0) << "more than there are CPUs";
   EXPECT_EQ(taken.lookahead_depth, LookaheadThrottle::kMaxInFlight);
   EXPECT_EQ(taken.cache_half_life, kHeatHalfLife);
   EXPECT_EQ(options({"--memory", "1G", "--io-depth", "8"}).io_depth, 8);
-  EXPECT_EQ(options({"--memory", "900M"}).max_batch, 0) << "less memory than it was found with";
+  const EngineOptions given = options({"--memory", "1G", "--batch", "16"});
+  EXPECT_EQ(given.max_batch, 16);
+  EXPECT_EQ(given.preferred_batch, 0);
   EXPECT_EQ(options({"--memory", "1G", "--profile", "none"}).io_depth, 16);
   EXPECT_EQ(options({"--memory", "2G"}).io_depth, 16);
 }

@@ -78,8 +78,7 @@ std::string TuneTry::Line() const {
 }
 
 bool IsTuneLog(const std::string& text) {
-  const std::string_view header = kTuneLogHeader;
-  return text.rfind("try\tsettings\tagainst\t", 0) == 0 || header.rfind(text, 0) == 0;
+  return text.empty() || text.rfind("try\tsettings\tagainst\t", 0) == 0;
 }
 
 Result<std::vector<TuneTry>> ReadTuneLog(const std::string& text) {

@@ -32,7 +32,7 @@ struct TuneTry {
 inline constexpr const char* kTuneLogHeader =
     "try\tsettings\tagainst\tratio\tpairs\tkept\twhy\trun\n";
 
-/// Whether a text is a log, of whatever version, or the empty beginning of one.
+/// Whether a text is a log, of whatever version, or empty.
 bool IsTuneLog(const std::string& text);
 
 /// Lines of a log; kDataError names one that is none. A last line that was cut off is left out.
@@ -66,6 +66,8 @@ class Tuner {
   /// when the best is the defaults.
   Result<std::vector<double>> Verify(int n_pairs);
 
+  /// Whether nothing is left to try against the best.
+  bool is_done() const { return !Next(); }
   const TuneSettings& best() const { return best_; }
   int n_tries() const { return static_cast<int>(log_.size()); }
 

@@ -38,7 +38,9 @@ struct EngineOptions {
   int n_threads = 0;                // 0: one per fast core it may use
   PinMode pin = PinMode::kAuto;     // where threads may run
   std::int64_t max_batch = 0;       // prompt tokens at once; 0: from the budget
-  int n_sessions = 1;               // that may be alive at once, each with the whole context
+  /// Taken in place of what the budget gives, where the budget's own choice could afford as many.
+  std::int64_t preferred_batch = 0;
+  int n_sessions = 1;  // that may be alive at once, each with the whole context
   /// For beginnings of prompts that a Scheduler keeps, inside the budget; absent: nothing, or with
   /// `keep_prefixes` a sixteenth of the budget where there is room.
   std::optional<std::uint64_t> prefix_cache_bytes;

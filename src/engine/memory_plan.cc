@@ -73,19 +73,27 @@ std::uint64_t DefaultBudget(const MemoryRequest& request) {
 
 bool EmbeddingCanStream(const ModelLayout& layout) { return !layout.tied_output; }
 
-// The largest batch whose scratch stays below a thirty-second of the budget: a prompt reads the
-// experts once per batch, an answer wants the memory for slots.
+// Its scratch stays below a thirty-second of the budget: a prompt reads the experts once per
+// batch, an answer wants the memory for slots.
+bool AffordsBatch(const MemoryRequest& request, std::int64_t batch, std::uint64_t budget_bytes,
+                  bool embedding_streams) {
+  const FixedCost cost = CostOf(request, batch, embedding_streams);
+  const std::uint64_t used =
+      request.process_bytes + cost.total() + MinimumSlotBytes(request.model->layout().bank);
+  return cost.scratch_bytes <= budget_bytes / 32 && used + ReserveBytes(used) <= budget_bytes;
+}
+
+// The batch that was asked for, else the preferred or the largest that the budget affords.
 std::int64_t ChooseBatch(const MemoryRequest& request, std::uint64_t budget_bytes,
                          bool embedding_streams) {
   if (request.max_batch > 0) return request.max_batch;
-  const std::uint64_t least_slots = MinimumSlotBytes(request.model->layout().bank);
+  const std::int64_t preferred = request.preferred_batch;
+  if (preferred > 0 && AffordsBatch(request, preferred, budget_bytes, embedding_streams)) {
+    return preferred;
+  }
   const std::int64_t largest = std::min(kLargestBatch, request.context_tokens);
   for (std::int64_t batch = largest; batch > 1; batch /= 2) {
-    const FixedCost cost = CostOf(request, batch, embedding_streams);
-    const std::uint64_t used = request.process_bytes + cost.total() + least_slots;
-    if (cost.scratch_bytes <= budget_bytes / 32 && used + ReserveBytes(used) <= budget_bytes) {
-      return batch;
-    }
+    if (AffordsBatch(request, batch, budget_bytes, embedding_streams)) return batch;
   }
   return 1;
 }

@@ -19,6 +19,7 @@ struct MemoryRequest {
   std::uint64_t prefix_cache_bytes = 0;
   bool prefix_cache_by_share = false;  // instead: a share of the budget, where there is room
   std::int64_t max_batch = 0;          // 0: chosen here
+  std::int64_t preferred_batch = 0;    // chosen here when it is as cheap as a choice must be
   int n_threads = 1;
   bool checkpoint = false;  // the session's state has one
   ReadPath read_path = ReadPath::kAuto;
