@@ -93,6 +93,7 @@ class ToolCompiler {
     }
     b_.AddText(behind, Opening(format_), called);
     const NodeId next_line = b_.Then(behind, "\n");
+    b_.Accept(next_line);
     b_.MarkFreeText(next_line);
     b_.AddText(next_line, Opening(format_), called);
     if (format_ != CallFormat::kDeepseek) return;

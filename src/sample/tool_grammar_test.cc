@@ -202,6 +202,8 @@ TEST(ToolGrammar, CallsOrAJsonText) {
                                      std::string("{\"n\": \"x\"}"), call + " Done."}) {
       EXPECT_FALSE(GrammarReads(*grammar, wrong)) << wrong;
     }
+    // A model that ends the line before it stops is not made to call again.
+    EXPECT_EQ(GrammarReads(*grammar, call + "\n"), !harmony);
     grammar = CompileToolCalls(format, Tools(), CallChoice::kRequired, schema);
     ASSERT_TRUE(grammar.ok());
     EXPECT_TRUE(GrammarReads(*grammar, call));
