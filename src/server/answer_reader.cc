@@ -47,7 +47,7 @@ AnswerReader::AnswerReader(const Tokenizer& tokenizer, AnswerReaderOptions optio
       decoder_(tokenizer),
       stops_(options_.stops) {
   if (options_.is_chat) {
-    parser_ = MakeOutputParser(options_.style, options_.tools, options_.prompt);
+    parser_ = MakeOutputParser(options_.style, options_.tools, options_.prompt, options_.form);
   }
 }
 
@@ -103,6 +103,7 @@ void AnswerReader::Take(std::vector<OutputDelta>* deltas, std::vector<AnswerPiec
     }
     PutText(stops_.Flush(), pieces);
     const bool ended = delta.kind == OutputDelta::Kind::kCallEnd;
+    call_failed_ = call_failed_ || delta.kind == OutputDelta::Kind::kCallFailed;
     Put(std::move(delta), pieces);
     if (!ended) continue;
     ++n_calls_;
@@ -151,7 +152,7 @@ ChoiceEnd AnswerReader::Finish(StopCause cause, std::vector<AnswerPiece>* pieces
   if (stops_.found() && cause != StopCause::kError) {
     end.cause = StopCause::kStopText;
     end.stop_text = stops_.which();
-  } else if (n_calls_ > 0 && by_itself && cause != StopCause::kError) {
+  } else if (n_calls_ > 0 && !call_failed_ && by_itself && cause != StopCause::kError) {
     end.cause = StopCause::kToolCalls;
   }
   end.tokens = std::exchange(waiting_, {});

@@ -42,6 +42,7 @@ struct AnswerReaderOptions {
   OutputStyle style;
   std::vector<ToolDefinition> tools;
   std::string prompt;  // its text, of a chat
+  OutputForm form = OutputForm::kFree;
   std::vector<std::string> stops;
   bool parallel_calls = true;
   bool details = false;  // pieces carry their tokens
@@ -74,6 +75,7 @@ class AnswerReader {
   std::vector<TokenDetail> waiting_;
   std::int64_t n_reasoning_ = 0;
   int n_calls_ = 0;  // that ended well
+  bool call_failed_ = false;
   bool over_ = false;
 };
 

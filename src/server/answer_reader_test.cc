@@ -106,6 +106,14 @@ TEST(AnswerReader, CallsDecideHowItEnded) {
   EXPECT_EQ(cut.message().tool_calls.size(), 1u);
 }
 
+// Nobody should run the calls of an answer in which one is broken because its reason says so.
+TEST(AnswerReader, ABrokenCallIsNoReasonToCall) {
+  Reader reader(Chat());
+  reader.Feed(std::string(kCall) + "<tool_call>\n<function=f>\nwords</function>\n</tool_call>");
+  EXPECT_EQ(reader.Finish().cause, StopCause::kEnd);
+  EXPECT_EQ(reader.message().tool_calls.size(), 1u);
+}
+
 TEST(AnswerReader, OneCallOnlyWhereAskedFor) {
   AnswerReaderOptions options = Chat();
   options.parallel_calls = false;

@@ -29,6 +29,13 @@ StopCause CauseOf(FinishReason reason) {
   return StopCause::kError;
 }
 
+// What the grammar of a chat's answer (ModelHost::Prepare) lets it be.
+OutputForm FormOf(const ChatRequest& request, const PreparedRequest& prepared) {
+  const bool with_tools = !prepared.tools.empty();
+  if (with_tools && request.tool_choice == ToolChoice::kRequired) return OutputForm::kCalls;
+  return request.format == AnswerFormat::kText ? OutputForm::kFree : OutputForm::kCallsOrText;
+}
+
 }  // namespace
 
 class AnswerRun::Listener : public GenerationListener {
@@ -106,9 +113,9 @@ GenerationRequest AnswerRun::MakeGeneration(std::size_t choice) const {
     generation.constraint = std::make_unique<TokenConstraint>(prepared_.grammar, prepared_.trie);
   }
   if (request_.is_chat) {
-    generation.reader =
-        std::make_unique<OutputReader>(&house_.host->tokenizer(), house_.host->style(),
-                                       prepared_.tools, prompt.text, prepared_.think);
+    generation.reader = std::make_unique<OutputReader>(
+        &house_.host->tokenizer(), house_.host->style(), prepared_.tools, prompt.text,
+        prepared_.think, FormOf(request_, prepared_));
     // Where a call may come instead, the model writes what is around the text itself.
     const bool is_text = request_.format != AnswerFormat::kText && prepared_.tools.empty();
     if (is_text) generation.reader->HoldText();
@@ -129,6 +136,7 @@ void AnswerRun::MakeReader(std::size_t choice) {
   options.style = house_.host->style();
   options.tools = prepared_.tools;
   options.prompt = prepared_.prompts[choice / static_cast<std::size_t>(request_.n_choices)].text;
+  options.form = FormOf(request_, prepared_);
   options.stops = request_.stops;
   options.parallel_calls = request_.parallel_calls;
   options.details = request_.n_logprobs.has_value();

@@ -78,7 +78,11 @@ class AnthropicRenderer : public AnswerRenderer {
 
   std::string EndChoice(const ChoiceEnd& end) override {
     end_ = end;
-    return Leave();
+    std::string bytes = Leave();
+    if (index_ > 0) return bytes;
+    bytes = Enter(Block::kText, {{"type", "text"}, {"text", ""}});
+    bytes += Leave();
+    return bytes;
   }
 
   std::string End(const AnswerUsage& usage) override {
@@ -106,8 +110,6 @@ class AnthropicRenderer : public AnswerRenderer {
     if (one.message.text) content.push_back({{"type", "text"}, {"text", *one.message.text}});
     for (const ToolCall& call : one.message.tool_calls) {
       const auto input = ParseObject(call.arguments_json);
-      // Only where "max_tokens" says so may a call be a part of one.
-      if (!input && one.end.cause != StopCause::kLength) continue;
       content.push_back({{"type", "tool_use"},
                          {"id", NewId("toolu_")},
                          {"name", call.name},

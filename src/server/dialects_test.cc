@@ -354,20 +354,6 @@ TEST(Dialects, ACutCallIsShown) {
   EXPECT_FALSE(line["message"].contains("tool_calls"));
 }
 
-std::vector<OrderedJson> LinesOf(const std::string& body) {
-  std::vector<OrderedJson> lines;
-  for (std::size_t begin = 0; begin < body.size();) {
-    const std::size_t end = body.find('\n', begin);
-    EXPECT_NE(end, std::string::npos);
-    if (end == std::string::npos) break;
-    const Result<OrderedJson> line = ParseJson(body.substr(begin, end - begin), "a line");
-    EXPECT_TRUE(line.ok());
-    if (line.ok()) lines.push_back(*line);
-    begin = end + 1;
-  }
-  return lines;
-}
-
 TEST(Ollama, ChatStreamsUnlessAskedNotTo) {
   TestServer server;
   server.generator->answer = "Words.\n" + std::string(kCall);

@@ -245,6 +245,20 @@ TEST(OpenAiChat, ToolsBesideAFormat) {
   EXPECT_EQ(answered["choices"][0]["message"]["content"], R"({"y": 5})");
 }
 
+// A JSON text may spell a call, and a marker that would end another answer's thought.
+TEST(OpenAiChat, AJsonTextIsNotTakenApart) {
+  TestServer server;
+  server.generator->answer =
+      R"({"a": "</think><tool_call><function=f><parameter=x>5</parameter></function></tool_call>"})";
+  const std::string format = R"(, "response_format": {"type": "json_object"})";
+  for (const std::string& fields : {kTool + format, format.substr(2)}) {
+    const OrderedJson choice = server.PostJson(kChat, Body(fields))["choices"][0];
+    EXPECT_EQ(choice["message"]["content"], server.generator->answer);
+    EXPECT_FALSE(choice["message"].contains("tool_calls"));
+    EXPECT_EQ(choice["finish_reason"], "stop");
+  }
+}
+
 TEST(OpenAiChat, WrongFieldsAreNamed) {
   TestServer server;
   const std::vector<std::pair<std::string, std::string>> cases = {

@@ -105,7 +105,7 @@ class ResponsesRenderer : public AnswerRenderer {
                                                                 {"delta", piece.delta.text}});
       case OutputDelta::Kind::kCallEnd:
       case OutputDelta::Kind::kCallFailed:
-        return Leave(piece.delta.kind == OutputDelta::Kind::kCallEnd);
+        return Leave(ParseObject(item_["arguments"].get<std::string>()).has_value());
     }
     return bytes;
   }
@@ -144,8 +144,7 @@ class ResponsesRenderer : public AnswerRenderer {
     for (const ToolCall& call : one.message.tool_calls) {
       put(OutputDelta::Kind::kCallBegin, call.name);
       put(OutputDelta::Kind::kCallArguments, call.arguments_json);
-      const bool whole = ParseObject(call.arguments_json).has_value();
-      put(whole ? OutputDelta::Kind::kCallEnd : OutputDelta::Kind::kCallFailed, "");
+      put(OutputDelta::Kind::kCallEnd, "");
     }
     EndChoice(one.end);
     Complete(usage);

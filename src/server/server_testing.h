@@ -299,4 +299,19 @@ inline std::vector<StreamEvent> EventsOf(const std::string& body, bool comments 
   return events;
 }
 
+/// The lines of an Ollama stream.
+inline std::vector<OrderedJson> LinesOf(const std::string& body) {
+  std::vector<OrderedJson> lines;
+  for (std::size_t begin = 0; begin < body.size();) {
+    const std::size_t end = body.find('\n', begin);
+    EXPECT_NE(end, std::string::npos);
+    if (end == std::string::npos) break;
+    const Result<OrderedJson> line = ParseJson(body.substr(begin, end - begin), "a line");
+    EXPECT_TRUE(line.ok());
+    if (line.ok()) lines.push_back(*line);
+    begin = end + 1;
+  }
+  return lines;
+}
+
 }  // namespace larder

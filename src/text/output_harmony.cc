@@ -193,7 +193,7 @@ bool EndsWith(std::string_view text, std::string_view end) {
 
 }  // namespace
 
-std::unique_ptr<OutputParser> MakeHarmonyParser(bool calls, std::string_view prompt) {
+std::unique_ptr<OutputStream> MakeHarmonyParser(bool calls, std::string_view prompt) {
   const std::size_t start = prompt.rfind(kStart);
   const bool in_header =
       start == std::string_view::npos || prompt.find(kMessage, start) == std::string_view::npos;

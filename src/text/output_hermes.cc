@@ -232,7 +232,7 @@ class HermesParser final : public OutputStream {
 
 }  // namespace
 
-std::unique_ptr<OutputParser> MakeHermesParser(OutputStream::Thought thought) {
+std::unique_ptr<OutputStream> MakeHermesParser(OutputStream::Thought thought) {
   return std::make_unique<HermesParser>(thought);
 }
 

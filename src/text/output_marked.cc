@@ -243,7 +243,7 @@ class MarkedJsonParser final : public OutputStream {
 
 }  // namespace
 
-std::unique_ptr<OutputParser> MakeMarkedJsonParser(CallFormat format,
+std::unique_ptr<OutputStream> MakeMarkedJsonParser(CallFormat format,
                                                    OutputStream::Thought thought) {
   return std::make_unique<MarkedJsonParser>(format == CallFormat::kKimi ? kKimi : kDeepseek,
                                             thought);

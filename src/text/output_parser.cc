@@ -132,9 +132,11 @@ OutputStyle DetectOutputStyle(std::string_view chat_template, const Tokenizer* t
   return style;
 }
 
-std::unique_ptr<OutputParser> MakeOutputParser(const OutputStyle& style,
-                                               const std::vector<ToolDefinition>& tools,
-                                               std::string_view prompt) {
+namespace {
+
+std::unique_ptr<OutputStream> MakeStream(const OutputStyle& style,
+                                         const std::vector<ToolDefinition>& tools,
+                                         std::string_view prompt) {
   if (style.calls == CallFormat::kHarmony) return MakeHarmonyParser(!tools.empty(), prompt);
   // "<think>" and line breaks at the prompt's end: the thought is open.
   constexpr std::string_view kOpen = "<think>";
@@ -158,6 +160,16 @@ std::unique_ptr<OutputParser> MakeOutputParser(const OutputStyle& style,
       break;
   }
   return MakePlainParser(thought);
+}
+
+}  // namespace
+
+std::unique_ptr<OutputParser> MakeOutputParser(const OutputStyle& style,
+                                               const std::vector<ToolDefinition>& tools,
+                                               std::string_view prompt, OutputForm form) {
+  std::unique_ptr<OutputStream> stream = MakeStream(style, tools, prompt);
+  stream->SetForm(form);
+  return stream;
 }
 
 void MessageBuilder::Add(const OutputDelta& delta) {

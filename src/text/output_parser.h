@@ -5,8 +5,9 @@
 // What holds for all formats:
 // - Nothing of a call's or a thought's frame comes out as text, and what may be the beginning of a
 //   frame is held back until it is known. All else comes out at once.
-// - A frame that breaks before the tool's name is known is text, byte for byte. One that breaks
-//   later ends with kCallFailed and a sentence; the rest of its frame is dropped.
+// - A frame that breaks before the tool's name is known is text, byte for byte (nothing, where an
+//   answer can be no text). One that breaks later ends with kCallFailed and a sentence; the rest of
+//   its frame is dropped.
 // - Arguments of a call that ended with kCallEnd, joined, are a valid JSON object.
 // - A thought is recognised at the beginning of an answer only; inside one, nothing is a call.
 // - Line breaks between a thought, text and calls belong to the frame.
@@ -82,12 +83,20 @@ struct OutputStyle {
 /// `tokenizer` may be null.
 OutputStyle DetectOutputStyle(std::string_view chat_template, const Tokenizer* tokenizer);
 
+/// What a grammar lets an answer be.
+enum class OutputForm {
+  kFree,         // text, calls, or both
+  kCalls,        // calls only: of one that breaks before the tool's name is known, nothing is shown
+  kCallsOrText,  // calls only, or one JSON text, in which nothing is a call: its beginning decides
+};
+
 /// `prompt`: the rendered prompt, whose end says whether a thought is open already. Calls are
 /// looked for only where `tools` is not empty; their schemas say which parameters are texts. A call
 /// of a tool that is not among them is a call too: the caller answers it.
 std::unique_ptr<OutputParser> MakeOutputParser(const OutputStyle& style,
                                                const std::vector<ToolDefinition>& tools,
-                                               std::string_view prompt);
+                                               std::string_view prompt,
+                                               OutputForm form = OutputForm::kFree);
 
 /// Puts deltas together to the message they make. One thread.
 class MessageBuilder {

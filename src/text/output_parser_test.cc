@@ -4,6 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+#include <tuple>
+
 #include "text/message_json.h"
 #include "text/tool_schema.h"
 
@@ -19,13 +22,14 @@ const std::vector<ToolDefinition>& Tools() {
 
 // The deltas as one readable text: text as it is, (reasoning), [name arguments] or [name ...!why].
 std::string Show(CallFormat format, std::string_view answer, std::string_view prompt = "",
-                 bool reasons = true, const std::vector<ToolDefinition>& tools = Tools()) {
+                 bool reasons = true, const std::vector<ToolDefinition>& tools = Tools(),
+                 OutputForm form = OutputForm::kFree) {
   OutputStyle style;
   style.calls = format;
   style.reasons = reasons;
   std::string shown[2];
   for (int piecewise = 0; piecewise < 2; ++piecewise) {
-    const auto parser = MakeOutputParser(style, tools, prompt);
+    const auto parser = MakeOutputParser(style, tools, prompt, form);
     std::vector<OutputDelta> deltas;
     if (piecewise == 1) {
       for (const char c : answer) parser->Feed({&c, 1}, &deltas);
@@ -259,6 +263,63 @@ TEST(ToolSchema, BareValuesByType) {
   EXPECT_EQ(json("r", "[]"), "[]");
   EXPECT_EQ(json("loop", "5"), "5");
   EXPECT_EQ(json("other", "5"), "\"5\"");
+}
+
+std::string ShowForm(OutputForm form, CallFormat format, std::string_view answer,
+                     std::string_view prompt = "") {
+  return Show(format, answer, prompt, true, Tools(), form);
+}
+
+// Where an answer is calls or a JSON text, its beginning says which.
+TEST(OutputForm, AJsonTextIsNeverACall) {
+  const std::string call = "<tool_call>\n<function=f>\n</function>\n</tool_call>";
+  const std::string marked = "<｜tool▁call▁begin｜>f<｜tool▁sep｜>{}<｜tool▁call▁end｜>";
+  const std::string sent = "<|channel|>commentary to=functions.f<|message|>{}<|call|>";
+  const std::string hermes = R"(<tool_call>{"name": "f", "arguments": {}}</tool_call>)";
+  const std::map<CallFormat, std::string> calls = {{CallFormat::kQwenXml, call},
+                                                   {CallFormat::kHermesJson, hermes},
+                                                   {CallFormat::kDeepseek, marked},
+                                                   {CallFormat::kHarmony, sent}};
+  for (const auto& [format, one] : calls) {
+    const auto show = [format = format](const std::string& answer, const std::string& prompt = "") {
+      return ShowForm(OutputForm::kCallsOrText, format, answer, prompt);
+    };
+    const std::string json = " {\"a\": \"" + one + "<think>x</think><|end|>\"}";
+    EXPECT_EQ(show(one), "[f {}]");
+    EXPECT_EQ(show(json), json);
+    EXPECT_EQ(show(json + "<"), json + "<");
+    EXPECT_EQ(show("7"), "7");
+    EXPECT_EQ(show(""), "");
+    EXPECT_EQ(show("\n" + one), "[f {}]");
+    EXPECT_EQ(show(one.substr(0, 5)), "");
+    if (format == CallFormat::kHarmony) {
+      EXPECT_EQ(show("<|channel|>final<|message|>" + json + "<|return|>"), json);
+      EXPECT_EQ(show("<|channel|>final<|mess"), "");
+    } else {
+      EXPECT_EQ(show("thought</think>\n\n{" + one, "<think>\n"), "(thought){" + one);
+      EXPECT_EQ(show("<think>thought</think>\n\n" + one), "(thought)[f {}]");
+    }
+  }
+}
+
+// A call that is cut off before its name is known is nothing, wherever it is cut.
+TEST(OutputForm, NothingButCallsComes) {
+  const std::string call = "<tool_call>\n<function=f>\n</function>\n</tool_call>";
+  const std::string marked =
+      "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>f<｜tool▁sep｜>{}<｜tool▁call▁end｜>";
+  const std::string hermes = R"(<tool_call>{"name": "f", "arguments": {}}</tool_call>)";
+  for (const OutputForm form : {OutputForm::kCalls, OutputForm::kCallsOrText}) {
+    for (const auto& [format, one, n_named] :
+         {std::tuple(CallFormat::kQwenXml, call, call.find('f', 15) + 2),
+          std::tuple(CallFormat::kDeepseek, marked, marked.find("{}")),
+          std::tuple(CallFormat::kHermesJson, hermes, hermes.find("f\"") + 2)}) {
+      for (std::size_t n = 0; n < n_named; ++n) {
+        EXPECT_EQ(ShowForm(form, format, one.substr(0, n)), "") << n;
+        EXPECT_EQ(ShowForm(form, format, one + "\n" + one.substr(0, n)), "[f {}]") << n;
+      }
+      EXPECT_EQ(ShowForm(form, format, one.substr(0, n_named + 1)).substr(0, 3), "[f ");
+    }
+  }
 }
 
 TEST(MessageBuilder, OnlyCallsThatEndedCount) {

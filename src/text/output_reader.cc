@@ -24,10 +24,10 @@ std::string_view WithoutBlanksBehind(std::string_view text) {
 
 OutputReader::OutputReader(const Tokenizer* tokenizer, OutputStyle style,
                            const std::vector<ToolDefinition>& tools, std::string_view prompt,
-                           ThinkMode think)
+                           ThinkMode think, OutputForm form)
     : tokenizer_(tokenizer),
       style_(std::move(style)),
-      parser_(MakeOutputParser(style_, tools, prompt)),
+      parser_(MakeOutputParser(style_, tools, prompt, form)),
       decoder_(*tokenizer),
       think_(think),
       prompt_ends_thought_(EndsWith(WithoutBlanksBehind(prompt), kThinkEnd)),

@@ -19,9 +19,10 @@ namespace larder {
 
 class OutputReader {
  public:
-  /// `prompt`: the rendered prompt.
+  /// `prompt`: the rendered prompt. `form`: as MakeOutputParser's.
   OutputReader(const Tokenizer* tokenizer, OutputStyle style,
-               const std::vector<ToolDefinition>& tools, std::string_view prompt, ThinkMode think);
+               const std::vector<ToolDefinition>& tools, std::string_view prompt, ThinkMode think,
+               OutputForm form = OutputForm::kFree);
 
   /// For an answer whose text is held to a grammar, which knows nothing of thoughts: everything
   /// around the text is written for the model, a thought's opening where the model would have to

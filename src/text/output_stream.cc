@@ -2,6 +2,7 @@
 #include "text/output_stream.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "text/message_json.h"
@@ -19,6 +20,20 @@ std::size_t UnfinishedBytes(std::string_view text, std::string_view marker) {
     if (text.substr(text.size() - n) == marker.substr(0, n)) return n;
   }
   return 0;
+}
+
+// What stands around a JSON text in harmony; in no other format can an answer begin or end so.
+constexpr std::string_view kHeldTextBegin = "<|channel|>final<|message|>";
+constexpr std::array<std::string_view, 2> kHeldTextEnds = {"<|return|>", "<|end|>"};
+
+// How many bytes at the end of `text` are, or may become, the end of a JSON text's frame.
+std::size_t FrameEndBytes(std::string_view text) {
+  std::size_t n_bytes = 0;
+  for (const std::string_view end : kHeldTextEnds) {
+    const bool whole = text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
+    n_bytes = std::max(n_bytes, whole ? end.size() : UnfinishedBytes(text, end));
+  }
+  return n_bytes;
 }
 
 }  // namespace
@@ -55,6 +70,12 @@ OutputStream::OutputStream(Thought thought)
                                          : Phase::kStart),
       at_beginning_(thought == Thought::kOpen) {}
 
+void OutputStream::SetForm(OutputForm form) {
+  calls_only_ = form == OutputForm::kCalls;
+  if (form == OutputForm::kCallsOrText) answer_phase_ = Phase::kChoice;
+  if (phase_ == Phase::kAnswer) phase_ = answer_phase_;
+}
+
 void OutputStream::Feed(std::string_view text, std::vector<OutputDelta>* deltas) {
   deltas_ = deltas;
   pending_ += text;
@@ -66,17 +87,55 @@ void OutputStream::Finish(std::vector<OutputDelta>* deltas) {
   Run(true);
   End();
   // A thought's last line breaks are its frame's, even when that is missing.
-  if (phase_ == Phase::kAnswer) Put(OutputDelta::Kind::kText, std::exchange(line_breaks_, ""));
+  if (phase_ != Phase::kThought) Put(OutputDelta::Kind::kText, std::exchange(line_breaks_, ""));
 }
 
 void OutputStream::Run(bool at_end) {
   bool further = true;
   while (further) {
-    further = phase_ == Phase::kStart     ? StepStart(at_end)
-              : phase_ == Phase::kThought ? StepThought(at_end)
-                                          : Step(at_end);
+    switch (phase_) {
+      case Phase::kStart:
+        further = StepStart(at_end);
+        break;
+      case Phase::kThought:
+        further = StepThought(at_end);
+        break;
+      case Phase::kChoice:
+        further = StepChoice(at_end);
+        break;
+      case Phase::kAnswer:
+        further = Step(at_end);
+        break;
+      case Phase::kHeldText:
+        further = StepHeldText(at_end);
+        break;
+    }
   }
   pending_.erase(0, std::exchange(read_, 0));
+}
+
+// No JSON begins like the frame of a call, with a "<".
+bool OutputStream::StepChoice(bool at_end) {
+  const std::string_view tail = rest().substr(CountBlanks(rest()));
+  if (tail.empty() && !at_end) return false;
+  const Begins text = BeginsWith(tail, kHeldTextBegin, at_end);
+  if (text == Begins::kUnknown) return false;
+  if (text == Begins::kYes) Skip(rest().size() - tail.size() + kHeldTextBegin.size());
+  calls_only_ = text == Begins::kNo && !tail.empty() && tail.front() == '<';
+  phase_ = calls_only_ ? Phase::kAnswer : Phase::kHeldText;
+  return true;
+}
+
+bool OutputStream::StepHeldText(bool at_end) {
+  const std::size_t n_end = FrameEndBytes(rest());
+  PutText(rest().substr(0, rest().size() - n_end));
+  Skip(rest().size() - n_end);
+  if (!at_end) return false;
+  const bool is_frame =
+      std::find(kHeldTextEnds.begin(), kHeldTextEnds.end(), rest()) != kHeldTextEnds.end();
+  if (!is_frame) PutText(rest());
+  Skip(rest().size());
+  return false;
 }
 
 bool OutputStream::StepStart(bool at_end) {
@@ -90,7 +149,7 @@ bool OutputStream::StepStart(bool at_end) {
       at_beginning_ = true;
       return true;
     case Begins::kNo:
-      phase_ = Phase::kAnswer;
+      phase_ = answer_phase_;
       return true;
   }
   return false;
@@ -103,7 +162,7 @@ bool OutputStream::StepThought(bool at_end) {
   if (match.marker < 0) return false;
   Skip(kThinkEnd.size());
   DropLineBreaks();
-  phase_ = Phase::kAnswer;
+  phase_ = answer_phase_;
   return true;
 }
 
@@ -135,7 +194,9 @@ void OutputStream::PutHolding(OutputDelta::Kind kind, std::string_view text) {
   Put(kind, text.substr(0, last + 1));
 }
 
-void OutputStream::PutText(std::string_view text) { PutHolding(OutputDelta::Kind::kText, text); }
+void OutputStream::PutText(std::string_view text) {
+  if (!calls_only_) PutHolding(OutputDelta::Kind::kText, text);
+}
 void OutputStream::PutReasoning(std::string_view text) {
   PutHolding(OutputDelta::Kind::kReasoning, text);
 }
@@ -188,7 +249,7 @@ class PlainParser final : public OutputStream {
 
 }  // namespace
 
-std::unique_ptr<OutputParser> MakePlainParser(OutputStream::Thought thought) {
+std::unique_ptr<OutputStream> MakePlainParser(OutputStream::Thought thought) {
   return std::make_unique<PlainParser>(thought);
 }
 

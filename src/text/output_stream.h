@@ -36,6 +36,9 @@ class OutputStream : public OutputParser {
   enum class Thought { kNone, kMayBegin, kOpen };
   explicit OutputStream(Thought thought);
 
+  /// Before the first Feed.
+  void SetForm(OutputForm form);
+
   void Feed(std::string_view text, std::vector<OutputDelta>* deltas) final;
   void Finish(std::vector<OutputDelta>* deltas) final;
   bool in_reasoning() const override { return phase_ == Phase::kThought; }
@@ -65,14 +68,24 @@ class OutputStream : public OutputParser {
   bool call_open() const { return call_open_; }
 
  private:
-  enum class Phase { kStart, kThought, kAnswer };
+  enum class Phase {
+    kStart,
+    kThought,
+    kChoice,  // calls or a text, not known yet
+    kAnswer,
+    kHeldText,  // up to the end, whatever it spells
+  };
   void Run(bool at_end);
   bool StepStart(bool at_end);
   bool StepThought(bool at_end);
+  bool StepChoice(bool at_end);
+  bool StepHeldText(bool at_end);
   void Put(OutputDelta::Kind kind, std::string_view text);
   void PutHolding(OutputDelta::Kind kind, std::string_view text);
 
   Phase phase_;
+  Phase answer_phase_ = Phase::kAnswer;  // where the answer begins
+  bool calls_only_ = false;
   std::string pending_;
   std::size_t read_ = 0;
   std::vector<OutputDelta>* deltas_ = nullptr;
@@ -84,12 +97,12 @@ class OutputStream : public OutputParser {
 };
 
 /// How the tools' schemas, the formats and the parsers' makers meet; each in its format's file.
-std::unique_ptr<OutputParser> MakePlainParser(OutputStream::Thought thought);
-std::unique_ptr<OutputParser> MakeTagParser(CallFormat format, OutputStream::Thought thought,
+std::unique_ptr<OutputStream> MakePlainParser(OutputStream::Thought thought);
+std::unique_ptr<OutputStream> MakeTagParser(CallFormat format, OutputStream::Thought thought,
                                             const std::vector<ToolDefinition>& tools);
-std::unique_ptr<OutputParser> MakeHermesParser(OutputStream::Thought thought);
-std::unique_ptr<OutputParser> MakeMarkedJsonParser(CallFormat format,
+std::unique_ptr<OutputStream> MakeHermesParser(OutputStream::Thought thought);
+std::unique_ptr<OutputStream> MakeMarkedJsonParser(CallFormat format,
                                                    OutputStream::Thought thought);
-std::unique_ptr<OutputParser> MakeHarmonyParser(bool calls, std::string_view prompt);
+std::unique_ptr<OutputStream> MakeHarmonyParser(bool calls, std::string_view prompt);
 
 }  // namespace larder

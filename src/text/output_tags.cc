@@ -383,7 +383,7 @@ class TagParser final : public OutputStream {
 
 }  // namespace
 
-std::unique_ptr<OutputParser> MakeTagParser(CallFormat format, OutputStream::Thought thought,
+std::unique_ptr<OutputStream> MakeTagParser(CallFormat format, OutputStream::Thought thought,
                                             const std::vector<ToolDefinition>& tools) {
   const TagStyle& style = format == CallFormat::kDeepseekDsml ? kDsml
                           : format == CallFormat::kMiniMax    ? kMiniMax
