@@ -88,8 +88,8 @@ ModelFacts FactsOf(const Engine& engine, const std::string& path) {
       std::chrono::duration_cast<std::chrono::microseconds>(then.time_since_epoch()).count();
   facts.architecture = MetadataText(engine.metadata(), "general.architecture");
   CountWeights(*engine.layout().bank.directory, &facts);
-  const Result<Sha256Digest> identity = engine.Identity();
-  if (identity.ok()) facts.digest = ToHex(*identity);
+  const Result<Sha256Digest> digest = engine.FilesDigest();
+  if (digest.ok()) facts.digest = ToHex(*digest);
   facts.plan = engine.plan().Describe();
   facts.lossy = engine.plan().lossy;
   return facts;

@@ -119,6 +119,9 @@ class Engine {
   /// on, so that what was kept of a run is used by the same only. Files are known by size, time,
   /// header and samples of their contents. kIoError when they cannot be read.
   Result<Sha256Digest> Identity() const;
+  /// A name for the model's files alone, the same in every run and for every copy: their sizes,
+  /// headers and samples of their contents. kIoError when they cannot be read.
+  Result<Sha256Digest> FilesDigest() const;
   /// The file's tokenizer, or why there is none that works.
   Result<const Tokenizer*> tokenizer() const;
 

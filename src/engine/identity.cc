@@ -1,4 +1,4 @@
-// Engine::Identity: what kept states are bound to.
+// Engine::Identity, what kept states are bound to; and the digest of a model's files.
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -14,12 +14,16 @@ constexpr std::uint64_t kHeadBytes = std::uint64_t{1} << 20;
 constexpr std::uint64_t kSampleBytes = 4096;
 constexpr std::uint64_t kSamples = 64;
 
-Status AddFile(const File& file, Sha256* hash) {
+Status AddTime(const File& file, Sha256* hash) {
   struct stat info {};
   if (fstat(file.cached_fd(), &info) != 0) return IoError("{} cannot be read", file.path());
-  hash->AddNumber(file.size_bytes());
   hash->AddNumber(static_cast<std::uint64_t>(info.st_mtim.tv_sec));
   hash->AddNumber(static_cast<std::uint64_t>(info.st_mtim.tv_nsec));
+  return Status::Ok();
+}
+
+Status AddContents(const File& file, Sha256* hash) {
+  hash->AddNumber(file.size_bytes());
   std::vector<std::byte> bytes;
   const auto add = [&](std::uint64_t offset, std::uint64_t most) -> Status {
     bytes.resize(static_cast<std::size_t>(std::min(most, file.size_bytes() - offset)));
@@ -51,7 +55,17 @@ Result<Sha256Digest> Engine::Identity() const {
   hash.AddNumber(std::bit_cast<std::uint32_t>(impl_->expert_mass));
   const TensorDirectory& tensors = impl_->file.tensors;
   for (int i = 0; i < tensors.n_files(); ++i) {
-    LARDER_RETURN_IF_ERROR(AddFile(tensors.file(i), &hash));
+    LARDER_RETURN_IF_ERROR(AddTime(tensors.file(i), &hash));
+    LARDER_RETURN_IF_ERROR(AddContents(tensors.file(i), &hash));
+  }
+  return hash.Finish();
+}
+
+Result<Sha256Digest> Engine::FilesDigest() const {
+  Sha256 hash;
+  const TensorDirectory& tensors = impl_->file.tensors;
+  for (int i = 0; i < tensors.n_files(); ++i) {
+    LARDER_RETURN_IF_ERROR(AddContents(tensors.file(i), &hash));
   }
   return hash.Finish();
 }

@@ -382,6 +382,14 @@ TEST(Ollama, ChatStreamsUnlessAskedNotTo) {
   EXPECT_EQ(server.generator->TakeLast().sampling.seed, 4u);
 }
 
+TEST(Anthropic, TokensAreCountedBeyondTheContext) {
+  TestServer server;
+  const std::string body =
+      R"("messages": [{"role": "user", "content": ")" + std::string(100000, 'x') + "\"}]";
+  EXPECT_GT(server.PostJson("/v1/messages/count_tokens", "{" + body + "}")["input_tokens"], 100000);
+  server.PostJson(kMessages, "{\"max_tokens\": 5, " + body + "}", 400);
+}
+
 TEST(Ollama, GenerateAndTheRest) {
   TestServer server;
   OrderedJson json = server.PostJson(
@@ -393,7 +401,7 @@ TEST(Ollama, GenerateAndTheRest) {
   EXPECT_EQ(json["prompt_eval_count"], 2);
   EXPECT_EQ(server.PostJson("/api/generate", R"({"model": "m"})")["done_reason"], "load");
   EXPECT_EQ(server.PostJson("/api/chat", R"({"model": "m"})")["done_reason"], "load");
-  for (const char* now : {"0", "\"0s\""}) {
+  for (const char* now : {"0", "\"0s\"", "\"0m\"", "\"0h0m\""}) {
     EXPECT_EQ(server.PostJson("/api/generate", R"({"model": "m", "keep_alive": )" +
                                                    std::string(now) + "}")["done_reason"],
               "unload");

@@ -331,14 +331,14 @@ std::optional<ApiError> ModelHost::CheckBytes(const ChatRequest& request) const 
   return error;
 }
 
-std::optional<ApiError> ModelHost::CheckPrompts(const ChatRequest& request,
+std::optional<ApiError> ModelHost::CheckPrompts(const ChatRequest& request, bool any_length,
                                                 PreparedRequest* prepared) {
   for (const PreparedPrompt& prompt : prepared->prompts) {
     if (prompt.tokens.empty()) {
       return BadField(request.is_chat ? "messages" : "prompt", "is empty");
     }
     const auto n_prompt = static_cast<std::int64_t>(prompt.tokens.size());
-    if (n_prompt <= context_tokens_) continue;
+    if (any_length || n_prompt <= context_tokens_) continue;
     ApiError error;
     error.message = fmt::format(
         "the prompt has {} tokens, the context only {}; shorten it, or start the server with a "
@@ -358,9 +358,12 @@ std::optional<ApiError> ModelHost::CheckName(const std::string& asked) const {
                   "model_not_found", 0};
 }
 
-std::optional<ApiError> ModelHost::Prepare(const ChatRequest& request, PreparedRequest* prepared) {
+std::optional<ApiError> ModelHost::Prepare(const ChatRequest& request, PreparedRequest* prepared,
+                                           bool any_length) {
   if (auto error = CheckName(request.model)) return error;
-  if (auto error = CheckBytes(request)) return error;
+  if (!any_length) {
+    if (auto error = CheckBytes(request)) return error;
+  }
   if (auto error = PrepareSampling(request, &prepared->sampling)) return error;
   if (auto error = PrepareGrammar(request, prepared)) return error;
   const bool held = request.format != AnswerFormat::kText ||
@@ -383,7 +386,7 @@ std::optional<ApiError> ModelHost::Prepare(const ChatRequest& request, PreparedR
     }
     prepared->prompts.push_back(std::move(*prompt));
   }
-  if (auto error = CheckPrompts(request, prepared)) return error;
+  if (auto error = CheckPrompts(request, any_length, prepared)) return error;
   if (request.max_tokens) {
     prepared->max_tokens = *request.max_tokens;
   } else if (options_.max_tokens > 0) {

@@ -67,8 +67,10 @@ class ModelHost {
   /// The conversation as the model reads it.
   Result<std::string> Render(const ChatRequest& request, bool thinking) const;
 
-  /// Everything the generator needs, or what is wrong with the request.
-  std::optional<ApiError> Prepare(const ChatRequest& request, PreparedRequest* prepared);
+  /// Everything the generator needs, or what is wrong with the request. `any_length`: for one that
+  /// is only looked at, prompts that the context cannot hold too.
+  std::optional<ApiError> Prepare(const ChatRequest& request, PreparedRequest* prepared,
+                                  bool any_length = false);
 
  private:
   ModelHost(const Tokenizer* tokenizer, const Metadata* metadata, std::int64_t context_tokens,
@@ -82,7 +84,8 @@ class ModelHost {
   std::optional<ApiError> PrepareTools(const ChatRequest& request, const std::string& text_schema,
                                        PreparedRequest* prepared);
   std::optional<ApiError> CheckBytes(const ChatRequest& request) const;
-  std::optional<ApiError> CheckPrompts(const ChatRequest& request, PreparedRequest* prepared);
+  std::optional<ApiError> CheckPrompts(const ChatRequest& request, bool any_length,
+                                       PreparedRequest* prepared);
   Status NeedTrie(PreparedRequest* prepared);
   std::shared_ptr<const Grammar> FindGrammar(const std::string& key);
   void KeepGrammar(const std::string& key, std::shared_ptr<const Grammar> grammar);

@@ -72,6 +72,14 @@ void ReadShared(Fields* fields, ChatRequest* request) {
   if (logprobs) request->n_logprobs = static_cast<int>(n_rivals.value_or(0));
 }
 
+// A time of nothing: 0, "0", "0s", "0m", "0h0m0s".
+bool IsNoTime(const OrderedJson& time) {
+  if (!time.is_string()) return time == 0;
+  const auto& text = time.get_ref<const std::string&>();
+  return text.find('0') != std::string::npos &&
+         text.find_first_of("123456789") == std::string::npos;
+}
+
 // The model stays as long as the server does: other times mean nothing here.
 std::string ReadErrand(Fields* fields, bool nothing_asked) {
   const OrderedJson* keep_alive = fields->Find("keep_alive");
@@ -79,9 +87,7 @@ std::string ReadErrand(Fields* fields, bool nothing_asked) {
     fields->Refuse("keep_alive", "must be a number of seconds or a text such as \"5m\"");
   }
   if (!nothing_asked) return "";
-  const bool goes =
-      keep_alive != nullptr && (*keep_alive == 0 || *keep_alive == "0" || *keep_alive == "0s");
-  return goes ? "unload" : "load";
+  return keep_alive != nullptr && IsNoTime(*keep_alive) ? "unload" : "load";
 }
 
 void RefuseImages(Fields* fields) {

@@ -215,7 +215,7 @@ void Service::CountTokens(const HttpRequest& request, const ReplyPtr& reply) {
   ChatRequest asked;
   std::optional<ApiError> error = ParseAnthropic(*body, true, &asked);
   PreparedRequest prepared;
-  if (!error) error = host_->Prepare(asked, &prepared);
+  if (!error) error = host_->Prepare(asked, &prepared, true);
   if (error) return SendError(reply, *error, ErrorForm::kAnthropic);
   SendJson(reply, {{"input_tokens", prepared.prompts[0].tokens.size()}});
 }

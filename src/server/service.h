@@ -27,7 +27,7 @@ struct ModelFacts {
   std::string architecture;
   std::string quantization;  // "Q4_K": the type of most of the weights
   std::string n_parameters;  // "35.1B"
-  std::string digest;        // names these files, 64 hexadecimal digits
+  std::string digest;        // Engine::FilesDigest, 64 hexadecimal digits
   std::string plan;          // EnginePlan::Describe
   std::string lossy;
 };

@@ -1,10 +1,14 @@
 """LangChain's OpenAI chat model and the ollama client."""
 
+import json
+
 import ollama
 import pydantic
 from langchain_core.messages import HumanMessage, SystemMessage, ToolMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
+
+from conftest import Server
 
 
 @tool
@@ -64,3 +68,11 @@ def test_ollama(server):
     assert model.details.parameter_size[-1] in "KMB" and float(model.details.parameter_size[:-1]) > 0
     assert "tools" in client.show("demo").capabilities
     assert client.generate(model="demo", keep_alive=0).done_reason == "unload"
+
+
+def test_ollamas_digest_names_the_files(server):
+    """The same in every run, whatever the settings."""
+    other = Server("--ctx", "2048", "--kv-type", "q8_0")
+    digests = [json.loads(one.get("/api/tags"))["models"][0]["digest"] for one in (server, other)]
+    other.stop()
+    assert digests[0] == digests[1] and len(digests[0]) == 64
