@@ -9,7 +9,7 @@ namespace {
 // In two parts: compilers need not take string literals above 64 KiB.
 constexpr const char* kPaths = R"json({
 "openapi": "3.1.0",
-"info": {"title": "Larder", "version": "1", "description": "A Mixture-of-Experts model behind the OpenAI, Anthropic and Ollama APIs. Unknown fields are ignored, null counts as absent. What a schema cannot say: a tool that must be called is among the tools, a JSON schema uses only the words of docs/constrained-output.md, top_logprobs needs logprobs, best_of is as large as n. Keys are asked for where the server was started with some."},
+"info": {"title": "Larder", "version": "1", "description": "A Mixture-of-Experts model behind the OpenAI, Anthropic and Ollama APIs. Unknown fields are ignored, null counts as absent. What a schema cannot say: a tool that must be called is among the tools, a JSON schema uses only the words of docs/constrained-output.md, top_logprobs needs logprobs, best_of is as large as n, the input of a response without instructions is more than reasoning, a message that is gone on with follows another, stop texts have at most 64 KiB together, tools (at most 512 functions) 8 MiB. Keys are asked for where the server was started with some."},
 "security": [{"bearer": []}, {"header": []}, {}],
 "components": {
  "securitySchemes": {
@@ -57,12 +57,12 @@ constexpr const char* kPaths = R"json({
   "ChatPart": {"type": "object", "required": ["text"], "properties": {"type": {"const": "text"}, "text": {"type": "string"}}},
   "ChatContent": {"anyOf": [{"type": ["string", "null"]}, {"type": "array", "items": {"anyOf": [{"type": "string"}, {"$ref": "#/components/schemas/ChatPart"}]}}]},
   "Call": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string", "minLength": 1}, "arguments": {"type": ["object", "string", "null"], "description": "an object or its text; of a call that was cut off, what there is"}}},
-  "ToolCalls": {"type": ["array", "null"], "items": {"type": "object", "required": ["function"], "properties": {"id": {"$ref": "#/components/schemas/Text"}, "function": {"$ref": "#/components/schemas/Call"}}}},
+  "ToolCalls": {"type": ["array", "null"], "items": {"anyOf": [{"type": "object", "required": ["function"], "properties": {"id": {"$ref": "#/components/schemas/Text"}, "function": {"$ref": "#/components/schemas/Call"}}}, {"allOf": [{"$ref": "#/components/schemas/Call"}, {"type": "object", "properties": {"id": {"$ref": "#/components/schemas/Text"}, "function": false}}]}]}},
   "ChatMessage": {"type": "object", "required": ["role"], "properties": {"role": {"enum": ["system", "developer", "user", "assistant", "tool"]}, "content": {"$ref": "#/components/schemas/ChatContent"}, "name": {"$ref": "#/components/schemas/Text"}, "tool_call_id": {"$ref": "#/components/schemas/Text"}, "reasoning_content": {"$ref": "#/components/schemas/Text"}, "reasoning": {"$ref": "#/components/schemas/Text"}, "thinking": {"$ref": "#/components/schemas/Text"}, "tool_calls": {"$ref": "#/components/schemas/ToolCalls"}}},
   "Named": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string", "minLength": 1}}},
   "Function": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string", "minLength": 1}, "description": {}, "parameters": {"$ref": "#/components/schemas/AnyObject"}}},
-  "ChatTool": {"type": "object", "required": ["function"], "properties": {"type": {"const": "function"}, "function": {"$ref": "#/components/schemas/Function"}}},
-  "ChatTools": {"type": ["array", "null"], "items": {"$ref": "#/components/schemas/ChatTool"}},
+  "ChatTool": {"anyOf": [{"type": "object", "required": ["function"], "properties": {"type": {"const": "function"}, "function": {"$ref": "#/components/schemas/Function"}}}, {"allOf": [{"$ref": "#/components/schemas/Function"}, {"type": "object", "properties": {"type": {"const": "function"}, "function": false}}]}]},
+  "ChatTools": {"type": ["array", "null"], "maxItems": 512, "items": {"$ref": "#/components/schemas/ChatTool"}},
   "Usage": {"type": "object", "required": ["prompt_tokens", "completion_tokens", "total_tokens"], "properties": {"prompt_tokens": {"type": "integer"}, "completion_tokens": {"type": "integer"}, "total_tokens": {"type": "integer"}}},
   "ChatRequest": {"allOf": [{"$ref": "#/components/schemas/Common"}, {"type": "object", "required": ["messages"], "properties": {
    "messages": {"type": "array", "minItems": 1, "items": {"$ref": "#/components/schemas/ChatMessage"}},
@@ -125,7 +125,7 @@ constexpr const char* kMoreSchemas = R"json(
   "CountRequest": {"type": "object", "required": ["messages"], "properties": {
    "model": {"$ref": "#/components/schemas/Text"}, "system": {"anyOf": [{"$ref": "#/components/schemas/AnthropicText"}, {"type": "null"}]},
    "messages": {"type": "array", "minItems": 1, "items": {"$ref": "#/components/schemas/AnthropicMessage"}},
-   "tools": {"type": ["array", "null"], "items": {"$ref": "#/components/schemas/AnthropicTool"}},
+   "tools": {"type": ["array", "null"], "maxItems": 512, "items": {"$ref": "#/components/schemas/AnthropicTool"}},
    "tool_choice": {"$ref": "#/components/schemas/AnthropicToolChoice"},
    "thinking": {"type": ["object", "null"], "required": ["type"], "properties": {"type": {"enum": ["enabled", "adaptive", "disabled"]}, "budget_tokens": {"$ref": "#/components/schemas/MaxTokens"}}},
    "output_format": {"$ref": "#/components/schemas/FlatFormat"},

@@ -63,6 +63,8 @@ def map_case(context, case):
         body["best_of"] = body.get("n")
     if isinstance(body.get("logit_bias"), dict):
         body["logit_bias"] = {str(int(token) % 100): bias for token, bias in body["logit_bias"].items()}
+    if body.get("continue_final_message") and len(body.get("messages") or []) == 1:
+        body["messages"].insert(0, {"role": "user", "content": "Hi"})
     if isinstance(body.get("input"), list) and all(item.get("type") == "reasoning" for item in body["input"]):
         body["input"].append({"role": "user", "content": "Hi"})
     return case

@@ -34,6 +34,9 @@ BODIES = {
             {"role": "assistant", "content": None, "refusal": None, "tool_calls": [
                 {"id": "call_1", "type": "function", "function": {"name": "add", "arguments": "{\"a\": 2, \"b"}}]},
             {"role": "tool", "tool_call_id": "call_1", "content": "5"}]},
+        {"model": "m", "tools": [FUNCTION["function"], {"type": "function", "name": "flat"}], "messages": [
+            USER, {"role": "assistant", "tool_calls": [{"name": "flat", "arguments": {}}]},
+            {"role": "tool", "content": "5"}]},
         {"model": "m", "messages": [USER], "chat_template_kwargs": {"enable_thinking": False}, "top_k": 20,
          "repetition_penalty": 1.1, "min_p": 0.05, "ignore_eos": True},
     ],
@@ -95,6 +98,16 @@ def test_clients_requests_satisfy_it(server, description, path):
     validator = jsonschema_rs.Draft202012Validator({**schema, "components": description["components"]})
     for body in BODIES[path]:
         validator.validate(body)
+
+
+def test_limits_are_described(description):
+    for path, tool in (("/v1/chat/completions", FUNCTION), ("/api/chat", FUNCTION),
+                       ("/v1/messages", {"name": "add", "input_schema": ADD})):
+        schema = description["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+        validator = jsonschema_rs.Draft202012Validator({**schema, "components": description["components"]})
+        body = {"model": "m", "max_tokens": 1, "messages": [USER]}
+        assert validator.is_valid({**body, "tools": [tool] * 512}), path
+        assert not validator.is_valid({**body, "tools": [tool] * 513}), path
 
 
 def test_everything_is_described(description):
