@@ -51,12 +51,12 @@ const BpeMerge* BpeMergeTable::Find(std::int32_t left, std::int32_t right) const
   return entry.key == key ? &entry.merge : nullptr;
 }
 
-void BpeWorkspace::Merge(const BpeMergeTable& table) {
+void BpeWorkspace::Merge(const BpeMergeTable& table, const std::atomic<bool>* cancelled) {
   if (word_.size() < 2) return;
   if (word_.size() <= kShortWord) {
     MergeShort(table);
   } else {
-    MergeLong(table);
+    MergeLong(table, cancelled);
   }
 }
 
@@ -130,7 +130,7 @@ bool BpeWorkspace::MergeAt(const BpeMergeTable& table, std::uint32_t rank, std::
   return true;
 }
 
-void BpeWorkspace::MergeLong(const BpeMergeTable& table) {
+void BpeWorkspace::MergeLong(const BpeMergeTable& table, const std::atomic<bool>* cancelled) {
   const std::int32_t n = static_cast<std::int32_t>(word_.size());
   symbols_.clear();
   buckets_.clear();
@@ -139,7 +139,7 @@ void BpeWorkspace::MergeLong(const BpeMergeTable& table) {
   }
   for (std::int32_t i = 0; i < n; ++i) Push(table, i);
   // The lowest rank is looked up again after each merge, because a merge can bring a lower one.
-  while (!buckets_.empty()) {
+  while (!buckets_.empty() && (cancelled == nullptr || !*cancelled)) {
     const std::uint32_t rank = buckets_.begin()->first;
     Bucket& bucket = buckets_.begin()->second;
     const std::int32_t position = PopLowest(bucket);

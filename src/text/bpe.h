@@ -2,6 +2,7 @@
 // belongs to one thread's call and holds the scratch that is reused from word to word.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -48,8 +49,8 @@ class BpeWorkspace {
   std::vector<std::int32_t>& word() { return word_; }
 
   /// Merges word() in place: always the pair of the lowest rank, the leftmost of equals, until none
-  /// is left. O(n log n) for long words.
-  void Merge(const BpeMergeTable& table);
+  /// is left, or `cancelled` (may be null) is true. O(n log n) for long words.
+  void Merge(const BpeMergeTable& table, const std::atomic<bool>* cancelled = nullptr);
 
  private:
   struct Symbol {
@@ -66,7 +67,7 @@ class BpeWorkspace {
   };
 
   void MergeShort(const BpeMergeTable& table);
-  void MergeLong(const BpeMergeTable& table);
+  void MergeLong(const BpeMergeTable& table, const std::atomic<bool>* cancelled);
   void Push(const BpeMergeTable& table, std::int32_t position);
   std::int32_t PopLowest(Bucket& bucket);
   bool MergeAt(const BpeMergeTable& table, std::uint32_t rank, std::int32_t position);

@@ -169,8 +169,9 @@ void AddTokenVariables(const Tokenizer& tokenizer, nlohmann::ordered_json* varia
   add("pad_token", tokenizer.pad());
 }
 
-Result<std::vector<std::int32_t>> EncodeChat(const Tokenizer& tokenizer, std::string_view text) {
-  EncodeOptions options;
+Result<std::vector<std::int32_t>> EncodeChat(const Tokenizer& tokenizer, std::string_view text,
+                                             EncodeOptions options) {
+  options.add_special = false;
   options.parse_special = true;
   LARDER_ASSIGN_OR_RETURN(std::vector<std::int32_t> tokens, tokenizer.Encode(text, options));
   const std::optional<std::int32_t> bos = tokenizer.bos();

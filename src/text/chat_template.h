@@ -71,7 +71,8 @@ Result<ChatTemplate> NamedChatTemplate(const Metadata& metadata, const std::stri
 void AddTokenVariables(const Tokenizer& tokenizer, nlohmann::ordered_json* variables);
 
 /// Tokens of a rendered prompt: control tokens are read as such, and the begin token is added only
-/// where the model wants one and the template has not written it.
-Result<std::vector<std::int32_t>> EncodeChat(const Tokenizer& tokenizer, std::string_view text);
+/// where the model wants one and the template has not written it, whatever `options` say of either.
+Result<std::vector<std::int32_t>> EncodeChat(const Tokenizer& tokenizer, std::string_view text,
+                                             EncodeOptions options = EncodeOptions());
 
 }  // namespace larder

@@ -73,33 +73,38 @@ constexpr struct {
     {"joyai-llm", {.pre = PreTokenizer::kDeepseekV3}},
 };
 
-// `end_of_word` gives the end of the word at a position; offsets are moved on by `offset`.
+constexpr std::size_t kNoLimit = std::numeric_limits<std::size_t>::max();
+
+// `end_of_word` gives the end of the word at a position; offsets are moved on by `offset`. Stops
+// with more ends than `most_ends`.
 template <typename EndOfWord>
 void SplitInOnePass(std::string_view bytes, std::size_t offset, EndOfWord end_of_word,
-                    std::vector<std::size_t>& ends) {
+                    std::vector<std::size_t>& ends, std::size_t most_ends = kNoLimit) {
   const Scanner text(bytes);
-  for (std::size_t position = 0; position < bytes.size();) {
+  for (std::size_t position = 0; position < bytes.size() && ends.size() <= most_ends;) {
     position = end_of_word(text, position);
     ends.push_back(offset + position);
   }
 }
 
-void SplitPlain(std::string_view bytes, const PlainRules& rules, std::vector<std::size_t>& ends) {
+void SplitPlain(std::string_view bytes, const PlainRules& rules, std::vector<std::size_t>& ends,
+                std::size_t most_ends) {
   SplitInOnePass(
       bytes, 0,
       [&](const Scanner& text, std::size_t position) {
         return EndOfPlainWord(text, position, rules);
       },
-      ends);
+      ends, most_ends);
 }
 
-void SplitCased(std::string_view bytes, const CasedRules& rules, std::vector<std::size_t>& ends) {
+void SplitCased(std::string_view bytes, const CasedRules& rules, std::vector<std::size_t>& ends,
+                std::size_t most_ends) {
   SplitInOnePass(
       bytes, 0,
       [&](const Scanner& text, std::size_t position) {
         return EndOfCasedWord(text, position, rules);
       },
-      ends);
+      ends, most_ends);
 }
 
 // What a pass looks for: the end of its match at `position`, or `position` for none.
@@ -258,29 +263,32 @@ std::string KnownPreTokenizers() {
   return names;
 }
 
-void SplitWords(PreTokenizer pre, std::string_view text, std::vector<std::size_t>& ends) {
+void SplitWords(PreTokenizer pre, std::string_view text, std::vector<std::size_t>& ends,
+                std::size_t max_words) {
   if (text.empty()) return;
+  const std::size_t most_ends =
+      max_words > kNoLimit - ends.size() ? kNoLimit : ends.size() + max_words;
   switch (pre) {
     case PreTokenizer::kGpt2:
-      return SplitInOnePass(text, 0, EndOfGpt2Word, ends);
+      return SplitInOnePass(text, 0, EndOfGpt2Word, ends, most_ends);
     case PreTokenizer::kLlama3:
-      return SplitPlain(text, {.word = kCharLetter, .most_digits = 3}, ends);
+      return SplitPlain(text, {.word = kCharLetter, .most_digits = 3}, ends, most_ends);
     case PreTokenizer::kQwen2:
-      return SplitPlain(text, {.word = kCharLetter, .most_digits = 1}, ends);
+      return SplitPlain(text, {.word = kCharLetter, .most_digits = 1}, ends, most_ends);
     case PreTokenizer::kQwen35:
-      return SplitPlain(text, {.word = kCharLetter | kCharMark, .most_digits = 1}, ends);
+      return SplitPlain(text, {.word = kCharLetter | kCharMark, .most_digits = 1}, ends, most_ends);
     case PreTokenizer::kGpt4o:
       return SplitCased(
-          text, {.most_digits = 3, .contractions = true, .slashes = true, .han_apart = false},
-          ends);
+          text, {.most_digits = 3, .contractions = true, .slashes = true, .han_apart = false}, ends,
+          most_ends);
     case PreTokenizer::kTekken:
       return SplitCased(
           text, {.most_digits = 1, .contractions = false, .slashes = true, .han_apart = false},
-          ends);
+          ends, most_ends);
     case PreTokenizer::kKimiK2:
       return SplitCased(
-          text, {.most_digits = 3, .contractions = true, .slashes = false, .han_apart = true},
-          ends);
+          text, {.most_digits = 3, .contractions = true, .slashes = false, .han_apart = true}, ends,
+          most_ends);
     case PreTokenizer::kStarcoder:
     case PreTokenizer::kDeepseekLlm:
     case PreTokenizer::kDeepseekCoder:

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -42,6 +43,8 @@ std::string KnownPreTokenizers();
 
 /// Appends the end offset of each word of `text` to `ends`; the last one is text.size(). Empty
 /// text gives no word. Bytes that are not valid UTF-8 are one character each, of no class.
-void SplitWords(PreTokenizer pre, std::string_view text, std::vector<std::size_t>& ends);
+/// May stop once there are more than `max_words`.
+void SplitWords(PreTokenizer pre, std::string_view text, std::vector<std::size_t>& ends,
+                std::size_t max_words = std::numeric_limits<std::size_t>::max());
 
 }  // namespace larder

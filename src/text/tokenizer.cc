@@ -44,8 +44,10 @@ constexpr std::size_t kCacheFromBytes =
 /// copied from the output.
 class TextEncoder {
  public:
-  TextEncoder(const Vocabulary& vocabulary, std::size_t n_text_bytes)
-      : vocabulary_(vocabulary), cache_(n_text_bytes >= kCacheFromBytes ? kCacheSlots : 0) {}
+  TextEncoder(const Vocabulary& vocabulary, const EncodeOptions& options, std::size_t n_text_bytes)
+      : vocabulary_(vocabulary),
+        options_(options),
+        cache_(n_text_bytes >= kCacheFromBytes ? kCacheSlots : 0) {}
 
   Status EncodeSegment(std::string_view segment) {
     if (segment.empty()) return Status::Ok();
@@ -56,12 +58,16 @@ class TextEncoder {
       return EncodeWords(prepared);
     }
     if (vocabulary_.pre.nfc && !IsSurelyNfc(segment)) {
-      const std::string normalized = NormalizeNfc(segment);
-      SplitWords(vocabulary_.pre.pre, normalized, ends_);
-      return EncodeWords(normalized);
+      return EncodeBytes(NormalizeNfc(segment));
     }
-    SplitWords(vocabulary_.pre.pre, segment, ends_);
-    return EncodeWords(segment);
+    return EncodeBytes(segment);
+  }
+
+  /// Not ok once there are too many tokens or nobody waits for them any more.
+  Status Check() const {
+    if (tokens_.size() > options_.max_tokens) return TooManyTokens();
+    if (options_.cancelled == nullptr || !*options_.cancelled) return Status::Ok();
+    return Cancelled("nobody waits for the tokens of this text any more");
   }
 
   void Append(std::int32_t token) {
@@ -83,6 +89,24 @@ class TextEncoder {
     }
   };
 
+  Status TooManyTokens() const {
+    return InvalidArgument("the text has more than {} tokens", options_.max_tokens);
+  }
+
+  // Whether this many bytes, each in some token, certainly make too many.
+  bool IsTooLong(std::size_t n_bytes) const {
+    return n_bytes / vocabulary_.longest_token_bytes > options_.max_tokens - tokens_.size();
+  }
+
+  Status EncodeBytes(std::string_view text) {
+    LARDER_RETURN_IF_ERROR(Check());
+    if (IsTooLong(text.size())) return TooManyTokens();
+    const std::size_t most_words = options_.max_tokens - tokens_.size();
+    SplitWords(vocabulary_.pre.pre, text, ends_, most_words);
+    if (ends_.size() > most_words) return TooManyTokens();
+    return EncodeWords(text);
+  }
+
   // A word is a run of spaces and what follows up to the next; where merges may cross that border,
   // the whole text is one word.
   void SplitAtSpaces(std::string_view text) {
@@ -98,6 +122,7 @@ class TextEncoder {
     std::size_t begin = 0;
     for (const std::size_t end : ends_) {
       LARDER_RETURN_IF_ERROR(EncodeWord(text.substr(begin, end - begin)));
+      LARDER_RETURN_IF_ERROR(Check());
       begin = end;
     }
     return Status::Ok();
@@ -148,7 +173,7 @@ class TextEncoder {
       }
       workspace_.word().push_back(token);
     }
-    workspace_.Merge(vocabulary_.merges);
+    workspace_.Merge(vocabulary_.merges, options_.cancelled);
     const std::vector<std::int32_t>& merged = workspace_.word();
     tokens_.insert(tokens_.end(), merged.begin(), merged.end());
     return Status::Ok();
@@ -156,13 +181,17 @@ class TextEncoder {
 
   Status MergeScored(std::string_view word) {
     workspace_.word().clear();
+    std::size_t n_known_bytes = 0;  // neighbours that are unknown may share a token
     for (std::size_t i = 0; i < word.size();) {
       const std::size_t n_bytes = DecodeUtf8(word, i).n_bytes;
-      workspace_.word().push_back(
-          vocabulary_.FindMade(word.substr(i, n_bytes)).value_or(kNoSymbol));
+      const std::optional<std::int32_t> token = vocabulary_.FindMade(word.substr(i, n_bytes));
+      workspace_.word().push_back(token.value_or(kNoSymbol));
+      if (token) n_known_bytes += n_bytes;
       i += n_bytes;
     }
-    workspace_.Merge(vocabulary_.merges);
+    LARDER_RETURN_IF_ERROR(Check());
+    if (IsTooLong(n_known_bytes)) return TooManyTokens();
+    workspace_.Merge(vocabulary_.merges, options_.cancelled);
     has_unknown_ = false;
     std::size_t position = 0;
     for (const std::int32_t token : workspace_.word()) {
@@ -201,6 +230,7 @@ class TextEncoder {
   }
 
   const Vocabulary& vocabulary_;
+  const EncodeOptions& options_;
   std::vector<Seen> cache_;
   std::vector<std::size_t> ends_;
   BpeWorkspace workspace_;
@@ -227,8 +257,9 @@ Result<std::vector<std::int32_t>> Tokenizer::Encode(std::string_view text,
   if (text.size() >= std::size_t{std::numeric_limits<std::int32_t>::max()}) {
     return InvalidArgument("the text has {} bytes; give less than 2 GiB at a time", text.size());
   }
-  TextEncoder encoder(*vocabulary_, text.size());
+  TextEncoder encoder(*vocabulary_, options, text.size());
   if (options.add_special && vocabulary_->add_bos) encoder.Append(*vocabulary_->bos);
+  LARDER_RETURN_IF_ERROR(encoder.Check());
   const AddedTokens& added =
       options.parse_special ? vocabulary_->user_and_special : vocabulary_->user_defined;
   for (std::size_t position = 0; position < text.size();) {
@@ -237,9 +268,11 @@ Result<std::vector<std::int32_t>> Tokenizer::Encode(std::string_view text,
     const std::size_t end = found ? match.begin : text.size();
     LARDER_RETURN_IF_ERROR(encoder.EncodeSegment(text.substr(position, end - position)));
     if (found) encoder.Append(match.token);
+    LARDER_RETURN_IF_ERROR(encoder.Check());
     position = found ? match.begin + match.n_bytes : end;
   }
   if (options.add_special && vocabulary_->add_eos) encoder.Append(*vocabulary_->eos);
+  LARDER_RETURN_IF_ERROR(encoder.Check());
   return std::move(encoder.tokens());
 }
 

@@ -3,7 +3,9 @@
 // the same time. Encoding is linear in the text up to a logarithm, whatever the text.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
@@ -22,6 +24,10 @@ struct Vocabulary;
 struct EncodeOptions {
   bool add_special = false;    // begin and end tokens, where the model's metadata asks for them
   bool parse_special = false;  // control tokens written out in the text become those tokens
+  // A text of more tokens is refused with kInvalidArgument, as soon as it is certain to have more.
+  std::size_t max_tokens = std::numeric_limits<std::size_t>::max();
+  // Where it becomes true, Encode ends with kCancelled; null: never.
+  const std::atomic<bool>* cancelled = nullptr;
 };
 
 class Tokenizer {
@@ -38,7 +44,8 @@ class Tokenizer {
   /// neither letter, digit nor space. Decode gives the text back, except: models that ask for it
   /// see normalization form C; scored vocabularies take U+2581 for a space and put a space before
   /// the text and behind each added token. kDataError if the vocabulary lacks a byte's token (some
-  /// have none for bytes that UTF-8 never uses), kInvalidArgument for texts of 2 GiB and more.
+  /// have none for bytes that UTF-8 never uses), kInvalidArgument for texts of 2 GiB and more, or
+  /// of more tokens than the options allow.
   Result<std::vector<std::int32_t>> Encode(std::string_view text,
                                            EncodeOptions options = EncodeOptions()) const;
 

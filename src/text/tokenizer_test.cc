@@ -270,6 +270,33 @@ TEST(Tokenizer, UnknownCharactersWithoutByteTokens) {
   EXPECT_FALSE(Make(metadata)->Encode("z").ok());
 }
 
+TEST(Tokenizer, EndsAtTheMostTokensAsked) {
+  const auto tokenizer = Make(SmallVocabulary("gpt-2", {"a a", "aa aa"}, {"<x>"}));
+  for (const std::string text : {"aaaaaaaa", "b b b b", "<x>b<x>b", "bb", "1 2 <x> 3"}) {
+    const Ids all = Encode(*tokenizer, text);
+    EXPECT_EQ(Encode(*tokenizer, text, {.max_tokens = all.size()}), all) << text;
+    const auto cut = tokenizer->Encode(text, {.max_tokens = all.size() - 1});
+    ASSERT_FALSE(cut.ok()) << text;
+    EXPECT_EQ(cut.status().code(), StatusCode::kInvalidArgument);
+  }
+  // Neighbours that are unknown share a token, whatever their length.
+  Metadata metadata = SmallScoredVocabulary({{"a", 1}});
+  metadata.SetBool("tokenizer.ggml.add_space_prefix", false);
+  std::vector<std::int64_t> types(258, 5);
+  types[0] = 2;
+  types[257] = 1;
+  metadata.SetInts("tokenizer.ggml.token_type", types);
+  EXPECT_EQ(Encode(*Make(metadata), std::string(100000, 'z'), {.max_tokens = 1}), (Ids{0}));
+}
+
+TEST(Tokenizer, CanBeCancelled) {
+  const auto tokenizer = Make(SmallVocabulary("gpt-2", {"a a"}));
+  const std::atomic<bool> cancelled{true};
+  const auto tokens = tokenizer->Encode(std::string(1000, 'a'), {.cancelled = &cancelled});
+  ASSERT_FALSE(tokens.ok());
+  EXPECT_EQ(tokens.status().code(), StatusCode::kCancelled);
+}
+
 TEST(Tokenizer, BeginsWhereTheModelsTokenizersDo) {
   Metadata metadata = SmallVocabulary("llama-bpe", {}, {}, {"<s>"});
   EXPECT_FALSE(Make(metadata)->add_bos());

@@ -211,6 +211,10 @@ Result<Vocabulary> LoadVocabulary(const Metadata& metadata) {
   }
   LARDER_RETURN_IF_ERROR(LoadTokens(metadata, vocabulary));
   IndexTokens(vocabulary);
+  for (std::int32_t token = 0; token < vocabulary.n_vocab(); ++token) {
+    vocabulary.longest_token_bytes =
+        std::max(vocabulary.longest_token_bytes, vocabulary.Bytes(token).size());
+  }
   LARDER_RETURN_IF_ERROR(scored ? LoadScoredMerges(metadata, vocabulary)
                                 : LoadByteLevelMerges(metadata, vocabulary));
   LARDER_RETURN_IF_ERROR(LoadSpecial(metadata, vocabulary));

@@ -34,6 +34,7 @@ struct Vocabulary {
   std::vector<std::int32_t> slots;          // open addressing by bytes: token or -1
   std::array<std::int32_t, 256> of_byte{};  // the token of one byte, -1 where there is none
   BpeMergeTable merges;
+  std::size_t longest_token_bytes = 1;
   AddedTokens user_defined;      // what is matched in any text
   AddedTokens user_and_special;  // and with parse_special
   std::optional<std::int32_t> bos, eos, eot, eom, pad, unknown;
