@@ -3,6 +3,7 @@
 // http_server.cc pays for Beast.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -22,6 +23,10 @@ struct HttpRequest {
   std::string query;    // behind the question mark
   HttpHeaders headers;  // names in lower case
   std::string body;
+  std::shared_ptr<const void> body_count;  // the body counts as held while a copy of it lives
+  std::shared_ptr<const std::atomic<bool>> gone;  // true once the client is; null: nobody knows
+
+  bool IsGone() const { return gone != nullptr && *gone; }
 
   /// The first header of that name (lower case), or nullptr.
   const std::string* Header(std::string_view name) const {

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <boost/asio/dispatch.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/error.hpp>
@@ -39,6 +40,16 @@ std::string HeaderValue(std::string value) {
     if (c == '\r' || c == '\n') c = ' ';
   }
   return value;
+}
+
+// A target as clients write it to proxies, "http://host/path", without the part before its path,
+// which servers must take too (RFC 9112, section 3.2.2).
+std::string OriginForm(const std::string& target) {
+  const std::string scheme = LowerCase(target.substr(0, target.find("://")));
+  if (scheme != "http" && scheme != "https") return target;
+  const std::size_t path = target.find_first_of("/?", scheme.size() + 3);
+  if (path == std::string::npos) return "/";
+  return (target[path] == '?' ? "/" : "") + target.substr(path);
 }
 
 std::string ChunkOf(const std::string& bytes) {
@@ -82,8 +93,10 @@ class ConnectionReply : public HttpReply {
   void End() override { Finish(true); }
   void Abort() override { Finish(false); }
   void OnGone(std::function<void()> callback) override {
-    Post([callback = std::move(callback)](HttpConnection& to, std::uint64_t turn) mutable {
-      to.OnGone(turn, std::move(callback));
+    // At once on the server's own thread: posted from there, it could come behind a later one.
+    net::dispatch(*context_, [connection = connection_, turn = turn_,
+                              callback = std::move(callback)]() mutable {
+      connection->OnGone(turn, std::move(callback));
     });
   }
 
@@ -144,17 +157,12 @@ void HttpConnection::SetDeadline(int ms) {
   });
 }
 
-void HttpConnection::ReleaseBody() {
-  server_->bodies_bytes -= body_bytes_;
-  body_bytes_ = 0;
-}
-
 void HttpConnection::Close() {
   if (phase_ == Phase::kClosed) return;
   const auto self = shared_from_this();
   Gone();
   phase_ = Phase::kClosed;
-  ReleaseBody();
+  body_count_.reset();
   error_code ignored;
   timer_.cancel();
   watch_timer_.cancel();
@@ -217,7 +225,7 @@ void HttpConnection::OnReadError(error_code error) {
 void HttpConnection::OnHead() {
   const auto& message = reading_->parser->get();
   request_.method = std::string(message.method_string());
-  const std::string target(message.target());
+  const std::string target = OriginForm(std::string(message.target()));
   const std::size_t question = target.find('?');
   request_.path = target.substr(0, question);
   if (question != std::string::npos) request_.query = target.substr(question + 1);
@@ -230,6 +238,9 @@ void HttpConnection::OnHead() {
   chunked_ = message.version() >= 11;
   head_only_ = request_.method == "HEAD";
   ++server_->n_requests;
+  if (message.version() >= 11 && request_.Header("host") == nullptr) {
+    return Refuse(400, "the request has no Host header, which HTTP/1.1 asks for");
+  }
   if (auto refusal = server_->handler->CheckHead(request_)) {
     refused_ = !reading_->parser->is_done();
     ++turn_;
@@ -238,13 +249,10 @@ void HttpConnection::OnHead() {
     ++server_->n_active;
     return Send(turn_, std::move(*refusal));
   }
-  if (message.version() >= 11 && request_.Header("host") == nullptr) {
-    return Refuse(400, "the request has no Host header, which HTTP/1.1 asks for");
-  }
   const auto length = reading_->parser->content_length();
-  if (length) body_bytes_ = static_cast<std::size_t>(*length);
-  server_->bodies_bytes += body_bytes_;
-  if (body_bytes_ > 0 && server_->bodies_bytes > limits().all_bodies_bytes) {
+  body_count_ = std::make_shared<BodyCount>(server_->bodies_bytes);
+  if (length) body_count_->GrowTo(static_cast<std::size_t>(*length));
+  if (body_count_->n_bytes() > 0 && *server_->bodies_bytes > limits().all_bodies_bytes) {
     return Refuse(503, "other requests take all the memory for requests; come back later");
   }
   phase_ = Phase::kBody;
@@ -274,10 +282,9 @@ void HttpConnection::OnBody(HttpClock::time_point start, error_code error) {
   if (phase_ != Phase::kBody) return;
   if (error) return OnReadError(error);
   const std::size_t n_read = reading_->parser->get().body().size();
-  if (n_read > body_bytes_) {  // in chunks, so that its length was not known
-    server_->bodies_bytes += n_read - body_bytes_;
-    body_bytes_ = n_read;
-    if (server_->bodies_bytes > limits().all_bodies_bytes) {
+  if (n_read > body_count_->n_bytes()) {  // in chunks, so that its length was not known
+    body_count_->GrowTo(n_read);
+    if (*server_->bodies_bytes > limits().all_bodies_bytes) {
       return Refuse(503, "other requests take all the memory for requests; come back later");
     }
   }
@@ -289,6 +296,8 @@ void HttpConnection::Refuse(int status, const std::string& sentence) {
   error_code ignored;
   socket_.cancel(ignored);  // what is still being read
   refused_ = true;
+  reading_->parser->get().body() = std::string();
+  body_count_.reset();
   ++turn_;
   phase_ = Phase::kAnswering;
   answer_queued_ = streaming_ = false;
@@ -307,6 +316,8 @@ void HttpConnection::Dispatch() {
   Watch();
   HttpRequest request = request_;
   request.body = std::move(reading_->parser->get().body());
+  request.body_count = body_count_;
+  request.gone = gone_ = std::make_shared<std::atomic<bool>>(false);
   server_->handler->Handle(std::move(request), std::make_shared<ConnectionReply>(
                                                    shared_from_this(), &server_->context, turn_));
 }
@@ -421,7 +432,8 @@ void HttpConnection::Answered() {
   --server_->n_active;
   phase_ = Phase::kAnswered;
   on_gone_ = nullptr;
-  ReleaseBody();
+  gone_.reset();
+  body_count_.reset();
   ++turn_;
   if (refused_) return Drain();
   if (!keep_connection_ || server_->stopping) {
@@ -491,6 +503,7 @@ void HttpConnection::Gone() {
   --server_->n_active;
   ++server_->n_gone;
   ++turn_;
+  if (gone_ != nullptr) *gone_ = true;
   if (on_gone_) std::exchange(on_gone_, nullptr)();
 }
 

@@ -22,6 +22,28 @@ namespace larder {
 class HttpConnection;
 using HttpClock = std::chrono::steady_clock;
 
+/// One body's bytes in the sum of all. They are given back when the last holder lets go, on any
+/// thread, also after the server's end.
+class BodyCount {
+ public:
+  using Sum = std::shared_ptr<std::atomic<std::size_t>>;
+
+  explicit BodyCount(Sum sum) : sum_(std::move(sum)) {}
+  ~BodyCount() { *sum_ -= n_bytes_; }
+  BodyCount(const BodyCount&) = delete;
+  BodyCount& operator=(const BodyCount&) = delete;
+
+  void GrowTo(std::size_t n_bytes) {
+    *sum_ += n_bytes - n_bytes_;
+    n_bytes_ = n_bytes;
+  }
+  std::size_t n_bytes() const { return n_bytes_; }
+
+ private:
+  Sum sum_;
+  std::size_t n_bytes_ = 0;
+};
+
 struct HttpServer::Impl {
   Impl(const HttpServerOptions& given, HttpHandler* house)
       : options(given), handler(house), acceptor(context), accept_pause(context) {}
@@ -38,7 +60,7 @@ struct HttpServer::Impl {
   boost::asio::steady_timer accept_pause;
   std::thread thread;
   std::set<std::shared_ptr<HttpConnection>> connections;
-  std::size_t bodies_bytes = 0;
+  BodyCount::Sum bodies_bytes = std::make_shared<std::atomic<std::size_t>>(0);
   bool stopping = false;
   bool joined = false;
   std::atomic<std::size_t> n_connections{0};
@@ -84,7 +106,6 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   bool DropWhatCame();
   void Watch();
   void Gone();
-  void ReleaseBody();
   std::string Head(const HttpResponse& response, bool stream);
   void Queue(std::string bytes);
   void WriteNext();
@@ -100,7 +121,8 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   HttpClock::time_point idle_since_ = HttpClock::now();
   std::uint64_t turn_ = 0;
   std::uint64_t deadline_number_ = 0;
-  std::size_t body_bytes_ = 0;  // counted in the server's sum
+  std::shared_ptr<BodyCount> body_count_;
+  std::shared_ptr<std::atomic<bool>> gone_;  // what the request being answered says of its client
   bool keep_connection_ = true;
   bool chunked_ = true;
   bool streaming_ = false;

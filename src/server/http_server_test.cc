@@ -8,6 +8,7 @@
 #include <condition_variable>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 #include "server/http_testing.h"
@@ -58,6 +59,52 @@ bool Eventually(Condition condition) {
 double MsSince(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
       .count();
+}
+
+// A body counts as long as it is held, also when its client has gone.
+TEST(HttpServer, BodiesCountUntilTheirRequestEnds) {
+  TestHandler handler;
+  std::mutex mutex;
+  std::optional<HttpRequest> held;
+  const auto answer = handler.run;
+  handler.run = [&](HttpRequest request, std::shared_ptr<HttpReply>) {
+    const std::lock_guard<std::mutex> lock(mutex);
+    held = std::move(request);
+  };
+  HttpLimits limits;
+  limits.all_bodies_bytes = 1000;
+  const auto server = Start(&handler, limits);
+  {
+    HttpClient client(server->port());
+    ASSERT_TRUE(client.SendRequest("POST", "/held", std::string(800, 'x')));
+    ASSERT_TRUE(Eventually([&] {
+      const std::lock_guard<std::mutex> lock(mutex);
+      return held.has_value();
+    }));
+  }
+  ASSERT_TRUE(Eventually([&] { return server->stats().n_connections == 0; }));
+  EXPECT_EQ(Fetch(server->port(), "POST", "/", std::string(800, 'x')).status, 503);
+  {
+    const std::lock_guard<std::mutex> lock(mutex);
+    held.reset();
+  }
+  handler.run = answer;
+  EXPECT_EQ(Fetch(server->port(), "POST", "/", std::string(800, 'x')).status, 200);
+}
+
+TEST(HttpServer, TargetsAreTakenWithTheirSchemeAndHost) {
+  TestHandler handler;
+  const auto server = Start(&handler);
+  EXPECT_EQ(Fetch(server->port(), "GET", "http://localhost/a?b").body, "GET /a ");
+  EXPECT_EQ(Fetch(server->port(), "GET", "HTTP://localhost").body, "GET / ");
+}
+
+TEST(HttpServer, AMissingHostIsRefusedBeforeAnythingElse) {
+  TestHandler handler;
+  const auto server = Start(&handler);
+  HttpClient client(server->port());
+  ASSERT_TRUE(client.SendBytes("GET /refused HTTP/1.1\r\n\r\n"));
+  EXPECT_EQ(client.Receive().status, 400);
 }
 
 TEST(HttpServer, AnswersOnOneConnectionAgainAndAgain) {

@@ -17,6 +17,10 @@ constexpr std::size_t kMostGrammars = 8;
 // Above this, compiled tool grammars are not kept for the next request.
 constexpr std::size_t kMostKeptGrammarBytes = std::size_t{4} << 20;
 
+// So far beyond the context the tokens of a prompt are counted, for the refusal's sentence.
+constexpr std::size_t kCountedBeyondContext = 100'000;
+constexpr std::size_t kCountedOfAnyLength = 1000000;  // of prompts that are only looked at
+
 std::optional<double> NumberOf(const Metadata& metadata, const std::string& key) {
   const Result<double> number = metadata.GetFloat(key);
   if (!number.ok()) return std::nullopt;
@@ -52,12 +56,14 @@ std::string RenderChatMl(const ChatRequest& request) {
 
 // Instructions that come in several messages are one: most templates take one, at the beginning.
 void JoinSystemMessages(std::vector<Message>* messages) {
-  while (messages->size() > 1 && (*messages)[0].role == Role::kSystem &&
-         (*messages)[1].role == Role::kSystem) {
-    (*messages)[0] =
-        SystemMessage(MessageText((*messages)[0]) + "\n\n" + MessageText((*messages)[1]));
-    messages->erase(messages->begin() + 1);
-  }
+  const auto end = std::find_if(messages->begin(), messages->end(), [](const Message& message) {
+    return message.role != Role::kSystem;
+  });
+  if (end - messages->begin() < 2) return;
+  std::string joined = MessageText(messages->front());
+  for (auto one = messages->begin() + 1; one != end; ++one) joined += "\n\n" + MessageText(*one);
+  messages->erase(messages->begin() + 1, end);
+  messages->front() = SystemMessage(std::move(joined));
 }
 
 Result<OrderedJson> TemplateVariables(const ChatRequest& request,
@@ -111,10 +117,6 @@ std::unique_ptr<ModelHost> ModelHost::Make(const Tokenizer* tokenizer, const Met
                                            std::int64_t context_tokens, ModelHostOptions options) {
   auto host = std::unique_ptr<ModelHost>(
       new ModelHost(tokenizer, metadata, context_tokens, std::move(options)));
-  for (std::int32_t token = 0; token < tokenizer->n_vocab(); ++token) {
-    host->longest_token_bytes_ =
-        std::max(host->longest_token_bytes_, tokenizer->TokenBytes(token).size());
-  }
   Result<std::optional<ChatTemplate>> plain = ModelChatTemplate(*metadata, false);
   Result<std::optional<ChatTemplate>> with_tools = ModelChatTemplate(*metadata, true);
   if (plain.ok()) host->template_ = std::move(*plain);
@@ -127,6 +129,11 @@ std::unique_ptr<ModelHost> ModelHost::Make(const Tokenizer* tokenizer, const Met
 std::string ModelHost::template_source() const {
   if (tool_template_) return tool_template_->source();
   return template_ ? template_->source() : "";
+}
+
+std::size_t ModelHost::most_counted_tokens(bool any_length) const {
+  const std::size_t most = static_cast<std::size_t>(context_tokens_) + kCountedBeyondContext;
+  return any_length ? std::max(most, kCountedOfAnyLength) : most;
 }
 
 const ChatTemplate* ModelHost::TemplateFor(bool with_tools) const {
@@ -170,30 +177,67 @@ std::string ModelHost::CloseThought(std::string text, const ChatRequest& request
   return text;
 }
 
-Result<PreparedPrompt> ModelHost::PreparePrompt(const ChatRequest& request, bool thinking) const {
+// A prompt's tokens, or why there are none; `tokens` as Encode gives them under EncodeLimits.
+std::optional<ApiError> ModelHost::AddPrompt(const ChatRequest& request, std::string text,
+                                             Result<std::vector<std::int32_t>> tokens,
+                                             bool any_length, PreparedRequest* prepared) const {
+  const bool too_many = !tokens.ok() && tokens.status().code() == StatusCode::kInvalidArgument;
+  ApiError error = tokens.ok() || too_many ? ApiError() : ErrorFromStatus(tokens.status());
+  error.param = request.is_chat ? "messages" : "prompt";
+  if (!tokens.ok() && !too_many) return error;
+  if (tokens.ok() && tokens->empty()) return BadField(error.param, "is empty");
+  const bool fits =
+      !too_many && (any_length || static_cast<std::int64_t>(tokens->size()) <= context_tokens_);
+  if (!fits) {
+    error.message = fmt::format(
+        "the prompt has {}{} tokens, the context only {}; shorten it, or start the server with a "
+        "larger --ctx",
+        too_many ? "more than " : "", too_many ? most_counted_tokens(any_length) : tokens->size(),
+        context_tokens_);
+    error.code = "context_length_exceeded";
+    return error;
+  }
   PreparedPrompt prompt;
-  LARDER_ASSIGN_OR_RETURN(prompt.text, Render(request, thinking));
-  LARDER_ASSIGN_OR_RETURN(prompt.tokens, EncodeChat(*tokenizer_, prompt.text));
-  prompt.boundaries = BoundariesOf(*tokenizer_, prompt.tokens);
-  return prompt;
+  prompt.text = std::move(text);
+  prompt.tokens = std::move(*tokens);
+  if (request.is_chat) prompt.boundaries = BoundariesOf(*tokenizer_, prompt.tokens);
+  prepared->prompts.push_back(std::move(prompt));
+  return std::nullopt;
 }
 
-Result<PreparedPrompt> ModelHost::PrepareRaw(const RawPrompt& raw) const {
-  PreparedPrompt prompt;
-  if (raw.is_tokens) {
-    for (const std::int32_t token : raw.tokens) {
-      if (token >= 0 && token < tokenizer_->n_vocab()) continue;
-      return InvalidArgument("'prompt' names token {}; the vocabulary has ids 0 to {}", token,
-                             tokenizer_->n_vocab() - 1);
-    }
-    prompt.tokens = raw.tokens;
-    prompt.text = tokenizer_->Decode(prompt.tokens, true);
-    return prompt;
+std::optional<ApiError> ModelHost::PrepareTokens(const ChatRequest& request, const RawPrompt& raw,
+                                                 bool any_length, PreparedRequest* prepared) const {
+  for (const std::int32_t token : raw.tokens) {
+    if (token >= 0 && token < tokenizer_->n_vocab()) continue;
+    return BadField("prompt", fmt::format("names token {}; the vocabulary has ids 0 to {}", token,
+                                          tokenizer_->n_vocab() - 1));
   }
-  prompt.text = raw.text;
-  LARDER_ASSIGN_OR_RETURN(
-      prompt.tokens, tokenizer_->Encode(raw.text, {.add_special = true, .parse_special = true}));
-  return prompt;
+  const std::size_t n_shown =
+      std::min(raw.tokens.size(), static_cast<std::size_t>(context_tokens_));
+  std::string text = tokenizer_->Decode(std::span(raw.tokens).first(n_shown), true);
+  return AddPrompt(request, std::move(text), raw.tokens, any_length, prepared);
+}
+
+std::optional<ApiError> ModelHost::PreparePrompts(const ChatRequest& request,
+                                                  const PrepareOptions& how,
+                                                  PreparedRequest* prepared) const {
+  EncodeOptions options;
+  options.max_tokens = most_counted_tokens(how.any_length);
+  options.cancelled = how.gone;
+  if (request.is_chat) {
+    Result<std::string> text = Render(request, prepared->think.on);
+    if (!text.ok()) return ErrorFromStatus(text.status());
+    auto tokens = EncodeChat(*tokenizer_, *text, options);
+    return AddPrompt(request, std::move(*text), std::move(tokens), how.any_length, prepared);
+  }
+  options.add_special = options.parse_special = true;
+  for (const RawPrompt& raw : request.prompts) {
+    auto error = raw.is_tokens ? PrepareTokens(request, raw, how.any_length, prepared)
+                               : AddPrompt(request, raw.text, tokenizer_->Encode(raw.text, options),
+                                           how.any_length, prepared);
+    if (error) return error;
+  }
+  return std::nullopt;
 }
 
 std::optional<ApiError> ModelHost::PrepareSampling(const ChatRequest& request,
@@ -311,46 +355,6 @@ std::optional<ApiError> ModelHost::PrepareGrammar(const ChatRequest& request,
   return std::nullopt;
 }
 
-// What cannot fit however it is tokenized is refused before a template or the tokenizer reads it.
-std::optional<ApiError> ModelHost::CheckBytes(const ChatRequest& request) const {
-  std::size_t n_bytes = 0;
-  for (const Message& message : request.messages) {
-    if (message.text) n_bytes += message.text->size();
-    for (const ContentPart& part : message.parts) n_bytes += part.text.size();
-  }
-  for (const RawPrompt& prompt : request.prompts) n_bytes = std::max(n_bytes, prompt.text.size());
-  const std::size_t most = static_cast<std::size_t>(context_tokens_) * longest_token_bytes_;
-  if (n_bytes <= most) return std::nullopt;
-  ApiError error;
-  error.param = request.is_chat ? "messages" : "prompt";
-  error.message = fmt::format(
-      "the prompt has {} bytes of text, more than {} tokens of context can hold; shorten it, or "
-      "start the server with a larger --ctx",
-      n_bytes, context_tokens_);
-  error.code = "context_length_exceeded";
-  return error;
-}
-
-std::optional<ApiError> ModelHost::CheckPrompts(const ChatRequest& request, bool any_length,
-                                                PreparedRequest* prepared) {
-  for (const PreparedPrompt& prompt : prepared->prompts) {
-    if (prompt.tokens.empty()) {
-      return BadField(request.is_chat ? "messages" : "prompt", "is empty");
-    }
-    const auto n_prompt = static_cast<std::int64_t>(prompt.tokens.size());
-    if (any_length || n_prompt <= context_tokens_) continue;
-    ApiError error;
-    error.message = fmt::format(
-        "the prompt has {} tokens, the context only {}; shorten it, or start the server with a "
-        "larger --ctx",
-        n_prompt, context_tokens_);
-    error.param = request.is_chat ? "messages" : "prompt";
-    error.code = "context_length_exceeded";
-    return error;
-  }
-  return std::nullopt;
-}
-
 std::optional<ApiError> ModelHost::CheckName(const std::string& asked) const {
   const std::string& name = options_.name;
   if (!options_.strict_model || asked == name || asked == name + ":latest") return std::nullopt;
@@ -359,11 +363,8 @@ std::optional<ApiError> ModelHost::CheckName(const std::string& asked) const {
 }
 
 std::optional<ApiError> ModelHost::Prepare(const ChatRequest& request, PreparedRequest* prepared,
-                                           bool any_length) {
+                                           const PrepareOptions& options) {
   if (auto error = CheckName(request.model)) return error;
-  if (!any_length) {
-    if (auto error = CheckBytes(request)) return error;
-  }
   if (auto error = PrepareSampling(request, &prepared->sampling)) return error;
   if (auto error = PrepareGrammar(request, prepared)) return error;
   const bool held = request.format != AnswerFormat::kText ||
@@ -372,21 +373,7 @@ std::optional<ApiError> ModelHost::Prepare(const ChatRequest& request, PreparedR
   prepared->think.limit_tokens =
       request.thinking_tokens ? request.thinking_tokens : options_.think.limit_tokens;
   prepared->harmony = request.is_chat && style_.calls == CallFormat::kHarmony;
-  if (request.is_chat) {
-    Result<PreparedPrompt> prompt = PreparePrompt(request, prepared->think.on);
-    if (!prompt.ok()) return ErrorFromStatus(prompt.status());
-    prepared->prompts.push_back(std::move(*prompt));
-  }
-  for (const RawPrompt& raw : request.prompts) {
-    Result<PreparedPrompt> prompt = PrepareRaw(raw);
-    if (!prompt.ok()) {
-      ApiError error = ErrorFromStatus(prompt.status());
-      error.param = "prompt";
-      return error;
-    }
-    prepared->prompts.push_back(std::move(*prompt));
-  }
-  if (auto error = CheckPrompts(request, any_length, prepared)) return error;
+  if (auto error = PreparePrompts(request, options, prepared)) return error;
   if (request.max_tokens) {
     prepared->max_tokens = *request.max_tokens;
   } else if (options_.max_tokens > 0) {

@@ -2,6 +2,7 @@
 // look like; and the work of making a request ready to be generated. Any thread.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -46,6 +47,11 @@ struct PreparedRequest {
   bool harmony = false;  // ends of parts are not ends of answers
 };
 
+struct PrepareOptions {
+  const std::atomic<bool>* gone = nullptr;  // given up when it becomes true; null: never
+  bool any_length = false;  // for a request that is only looked at: also beyond the context
+};
+
 class ModelHost {
  public:
   /// All borrowed parts outlive the host. A template that cannot be read fails the conversations,
@@ -67,24 +73,26 @@ class ModelHost {
   /// The conversation as the model reads it.
   Result<std::string> Render(const ChatRequest& request, bool thinking) const;
 
-  /// Everything the generator needs, or what is wrong with the request. `any_length`: for one that
-  /// is only looked at, prompts that the context cannot hold too.
+  /// Everything the generator needs, or what is wrong with the request.
   std::optional<ApiError> Prepare(const ChatRequest& request, PreparedRequest* prepared,
-                                  bool any_length = false);
+                                  const PrepareOptions& options = {});
 
  private:
   ModelHost(const Tokenizer* tokenizer, const Metadata* metadata, std::int64_t context_tokens,
             ModelHostOptions options);
   const ChatTemplate* TemplateFor(bool with_tools) const;
   std::string CloseThought(std::string text, const ChatRequest& request, bool thinking) const;
-  Result<PreparedPrompt> PreparePrompt(const ChatRequest& request, bool thinking) const;
-  Result<PreparedPrompt> PrepareRaw(const RawPrompt& prompt) const;
+  std::size_t most_counted_tokens(bool any_length) const;
+  std::optional<ApiError> AddPrompt(const ChatRequest& request, std::string text,
+                                    Result<std::vector<std::int32_t>> tokens, bool any_length,
+                                    PreparedRequest* prepared) const;
+  std::optional<ApiError> PrepareTokens(const ChatRequest& request, const RawPrompt& raw,
+                                        bool any_length, PreparedRequest* prepared) const;
+  std::optional<ApiError> PreparePrompts(const ChatRequest& request, const PrepareOptions& how,
+                                         PreparedRequest* prepared) const;
   std::optional<ApiError> PrepareSampling(const ChatRequest& request, SamplerParams* params) const;
   std::optional<ApiError> PrepareGrammar(const ChatRequest& request, PreparedRequest* prepared);
   std::optional<ApiError> PrepareTools(const ChatRequest& request, const std::string& text_schema,
-                                       PreparedRequest* prepared);
-  std::optional<ApiError> CheckBytes(const ChatRequest& request) const;
-  std::optional<ApiError> CheckPrompts(const ChatRequest& request, bool any_length,
                                        PreparedRequest* prepared);
   Status NeedTrie(PreparedRequest* prepared);
   std::shared_ptr<const Grammar> FindGrammar(const std::string& key);
@@ -95,7 +103,6 @@ class ModelHost {
   std::int64_t context_tokens_;
   ModelHostOptions options_;
   std::int64_t created_;
-  std::size_t longest_token_bytes_ = 1;
   std::optional<ChatTemplate> template_;
   std::optional<ChatTemplate> tool_template_;
   Status template_status_;

@@ -10,6 +10,9 @@ namespace larder {
 
 namespace {
 
+// A second's work or two, whatever the text.
+constexpr std::size_t kMostTokenizedBytes = std::size_t{8} << 20;
+
 void SendJson(const std::shared_ptr<HttpReply>& reply, const OrderedJson& json, int status = 200) {
   HttpResponse response;
   response.status = status;
@@ -19,6 +22,22 @@ void SendJson(const std::shared_ptr<HttpReply>& reply, const OrderedJson& json, 
 
 void SendError(const std::shared_ptr<HttpReply>& reply, const ApiError& error, ErrorForm form) {
   reply->Send(ErrorResponse(error, form));
+}
+
+// Written at once: as JSON values, millions of tokens would take ten times this text's memory.
+std::string TokensJson(const Tokenizer& tokenizer, const std::vector<std::int32_t>& tokens,
+                       bool with_pieces) {
+  std::string json = R"({"tokens":[)";
+  for (const std::int32_t token : tokens) {
+    if (json.back() != '[') json += ',';
+    if (!with_pieces) {
+      json += std::to_string(token);
+      continue;
+    }
+    const std::string piece(tokenizer.TokenBytes(token));
+    json += fmt::format(R"({{"id":{},"piece":{}}})", token, JsonText(piece));
+  }
+  return json + "]}";
 }
 
 int HexDigit(char c) {
@@ -146,21 +165,18 @@ void Service::Tokenize(const HttpRequest& request, const ReplyPtr& reply) {
   options.add_special = fields.Bool("add_special_tokens").value_or(false);
   options.add_special = fields.Bool("add_special").value_or(options.add_special);
   options.parse_special = fields.Bool("parse_special").value_or(true);
+  if (content && content->size() > kMostTokenizedBytes) {
+    fields.Refuse("content", fmt::format("has {} bytes; at most {} are tokenized at a time",
+                                         content->size(), kMostTokenizedBytes));
+  }
   const bool with_pieces = fields.Bool("with_pieces").value_or(false);
   if (fields.error()) return SendError(reply, *fields.error(), ErrorForm::kOpenAi);
+  options.cancelled = request.gone.get();
   const auto tokens = host_->tokenizer().Encode(*content, options);
   if (!tokens.ok()) return SendError(reply, ErrorFromStatus(tokens.status()), ErrorForm::kOpenAi);
-  OrderedJson list = OrderedJson::array();
-  for (const std::int32_t token : *tokens) {
-    if (with_pieces) {
-      list.push_back({{"id", token}, {"piece", std::string(host_->tokenizer().TokenBytes(token))}});
-    } else {
-      list.push_back(token);
-    }
-  }
-  OrderedJson json = OrderedJson::object();
-  json["tokens"] = std::move(list);
-  SendJson(reply, json);
+  HttpResponse response;
+  response.body = TokensJson(host_->tokenizer(), *tokens, with_pieces);
+  reply->Send(std::move(response));
 }
 
 void Service::Detokenize(const HttpRequest& request, const ReplyPtr& reply) {
@@ -204,7 +220,7 @@ void Service::ApplyTemplate(const HttpRequest& request, const ReplyPtr& reply) {
   ChatRequest asked;
   std::optional<ApiError> error = ParseOpenAiChat(*body, &asked);
   PreparedRequest prepared;
-  if (!error) error = host_->Prepare(asked, &prepared);
+  if (!error) error = host_->Prepare(asked, &prepared, {request.gone.get(), false});
   if (error) return SendError(reply, *error, ErrorForm::kOpenAi);
   SendJson(reply, {{"prompt", prepared.prompts[0].text}});
 }
@@ -215,7 +231,7 @@ void Service::CountTokens(const HttpRequest& request, const ReplyPtr& reply) {
   ChatRequest asked;
   std::optional<ApiError> error = ParseAnthropic(*body, true, &asked);
   PreparedRequest prepared;
-  if (!error) error = host_->Prepare(asked, &prepared, true);
+  if (!error) error = host_->Prepare(asked, &prepared, {request.gone.get(), true});
   if (error) return SendError(reply, *error, ErrorForm::kAnthropic);
   SendJson(reply, {{"input_tokens", prepared.prompts[0].tokens.size()}});
 }

@@ -1,6 +1,9 @@
 // Routing, refusals, and the way from a body to an answer.
 #include "server/service.h"
 
+#include <mutex>
+#include <utility>
+
 #include "server/anthropic.h"
 #include "server/ollama.h"
 #include "server/openai_chat.h"
@@ -35,8 +38,24 @@ class CountingReply : public HttpReply {
   std::string route_;
 };
 
-// Bodies from here on take tenths of a second to read.
-constexpr std::size_t kHeavyBodyBytes = std::size_t{1} << 20;
+// Bodies from here on can take more than hundredths of a second to read.
+constexpr std::size_t kHeavyBodyBytes = std::size_t{64} << 10;
+
+// A request until a worker takes it, or its client goes.
+class WaitingRequest {
+ public:
+  explicit WaitingRequest(HttpRequest request) : request_(std::move(request)) {}
+
+  /// Once; nothing later.
+  std::optional<HttpRequest> Take() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return std::exchange(request_, std::nullopt);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::optional<HttpRequest> request_;
+};
 
 ApiError Loading() {
   return ApiError{503, "the model is not ready; try again in a moment", "", "loading", 1};
@@ -223,15 +242,18 @@ void Service::Handle(HttpRequest request, std::shared_ptr<HttpReply> reply) {
     return RunRoute(*quick, request,
                     std::make_shared<CountingReply>(std::move(reply), &metrics_, quick->path));
   }
-  const bool heavy = request.body.size() >= kHeavyBodyBytes;
+  const std::size_t n_bytes = request.body.size();
+  const auto waiting = std::make_shared<WaitingRequest>(std::move(request));
+  reply->OnGone([waiting] { waiting->Take(); });
   workers_->Add(
-      [this, request = std::make_shared<HttpRequest>(std::move(request)),
-       reply = std::move(reply)] {
-        const Route* route = FindRoute(request->method, request->path);
+      [this, waiting, reply = std::move(reply)] {
+        const std::optional<HttpRequest> taken = waiting->Take();
+        if (!taken) return;
+        const Route* route = FindRoute(taken->method, taken->path);
         const auto counted = std::make_shared<CountingReply>(reply, &metrics_, route->path);
-        RunRoute(*route, *request, counted);
+        RunRoute(*route, *taken, counted);
       },
-      heavy);
+      n_bytes >= kHeavyBodyBytes ? n_bytes : 0);
 }
 
 void Service::RunRoute(const Route& route, const HttpRequest& request, const ReplyPtr& reply) {
@@ -277,7 +299,7 @@ void Service::Generate(const HttpRequest& request, const ReplyPtr& reply, const 
         {200, "application/json", {}, OllamaErrandDone(chat, error->message, ModelName(asked))});
   }
   PreparedRequest prepared;
-  if (const auto error = host_->Prepare(asked, &prepared)) {
+  if (const auto error = host_->Prepare(asked, &prepared, {request.gone.get(), false})) {
     return reply->Send(ErrorResponse(*error, form));
   }
   std::unique_ptr<AnswerRenderer> renderer = make_renderer(*body, asked, ModelName(asked));

@@ -122,7 +122,7 @@ TEST(WorkerPool, HeavyWorkIsDoneOneByOne) {
             Eventually([&] { return release.load(); });
             --n_heavy;
           },
-          true);
+          100);
     }
     ASSERT_TRUE(Eventually([&] { return n_heavy > 0; }));
     pool.Add([&] { light_done = true; });
@@ -133,7 +133,60 @@ TEST(WorkerPool, HeavyWorkIsDoneOneByOne) {
   EXPECT_EQ(n_heavy, 0);
 }
 
-// What no tokens could make fit is refused for its size, before a template sees it.
+// Small bodies keep one thread busy, the other is there for the heavy ones, the lightest first.
+TEST(WorkerPool, HeavyWorkIsNotStarvedAndTheLightestGoesFirst) {
+  std::atomic<bool> release{false};
+  std::atomic<bool> busy{true};
+  std::atomic<int> n_done{0};
+  std::atomic<int> light_place{0};
+  std::function<void()> again;
+  WorkerPool pool(2);
+  again = [&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    if (busy) pool.Add(again);
+  };
+  for (int i = 0; i < 4; ++i) pool.Add(again);
+  pool.Add([&] { Eventually([&] { return release.load(); }); }, 300);
+  pool.Add([&] { ++n_done; }, 300);
+  pool.Add([&] { light_place = ++n_done; }, 100);
+  release = true;
+  EXPECT_TRUE(Eventually([&] { return n_done == 2; }));
+  EXPECT_EQ(light_place, 1);
+  busy = false;
+}
+
+// A client that goes away while its request waits takes the request with it.
+TEST(Service, BodiesOfClientsThatWentAreNotKept) {
+  TestServer server;
+  const std::string body(30 << 20, 'x');
+  for (int i = 0; i < 12; ++i) {
+    HttpClient client(server.port());
+    ASSERT_TRUE(client.SendRequest("POST", "/tokenize", R"({"content": ")" + body + "\"}"));
+  }
+  EXPECT_TRUE(Eventually([&] {
+    return server.Post("/tokenize", R"({"content": ")" + std::string(1 << 20, 'x') + "\"}")
+               .status == 200;
+  }));
+}
+
+TEST(Service, TextsToTokenizeHaveALimit) {
+  TestServer server;
+  const OrderedJson error = server.PostJson(
+      "/tokenize", R"({"content": ")" + std::string((8 << 20) + 1, 'x') + "\"}", 400)["error"];
+  EXPECT_EQ(error["param"], "content");
+}
+
+TEST(Service, OneRefusalForManyMessagesOfInstructions) {
+  TestServer server;
+  std::string messages;
+  for (int i = 0; i < 200000; ++i) messages += R"({"role": "system", "content": "ab"},)";
+  const auto start = std::chrono::steady_clock::now();
+  server.PostJson(kChat, R"({"messages": [)" + messages + R"({"role": "user", "content": "x"}]})",
+                  400);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(10));
+}
+
+// What cannot fit is refused as soon as that is certain.
 TEST(Service, TextsBeyondTheContextAreRefusedEarly) {
   TestServer server;
   const std::string text(40 << 20, 'x');
@@ -142,7 +195,9 @@ TEST(Service, TextsBeyondTheContextAreRefusedEarly) {
            {"/v1/completions", R"({"prompt": ")" + text + "\"}"}}) {
     const OrderedJson error = server.PostJson(path, body, 400)["error"];
     EXPECT_EQ(error["code"], "context_length_exceeded");
-    EXPECT_NE(error["message"].get<std::string>().find("bytes of text"), std::string::npos);
+    EXPECT_NE(error["message"].get<std::string>().find("more than 104000 tokens"),
+              std::string::npos)
+        << error;
   }
 }
 

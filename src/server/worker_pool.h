@@ -1,9 +1,13 @@
 // A few threads that read requests: parsing, rendering and schemas take too long for the thread
 // that looks after the connections. Heavy work is done one piece at a time, so that there is a
-// thread for the rest. Any thread may add work.
+// thread for the rest, and always by some thread, so that the rest cannot hold it up for ever. Any
+// thread may add work.
 #pragma once
 
+#include <algorithm>
+#include <chrono>
 #include <condition_variable>
+#include <cstddef>
 #include <deque>
 #include <functional>
 #include <mutex>
@@ -29,26 +33,55 @@ class WorkerPool {
   WorkerPool(const WorkerPool&) = delete;
   WorkerPool& operator=(const WorkerPool&) = delete;
 
-  void Add(std::function<void()> work, bool heavy = false) {
+  /// Work with a weight is heavy: the lightest piece goes first, unless one has waited too long.
+  void Add(std::function<void()> work, std::size_t weight = 0) {
     {
       const std::lock_guard<std::mutex> lock(mutex_);
-      (heavy ? heavy_queue_ : queue_).push_back(std::move(work));
+      if (weight == 0) {
+        queue_.push_back(std::move(work));
+      } else {
+        heavy_queue_.push_back({std::move(work), weight, Clock::now()});
+      }
     }
     wake_.notify_one();
   }
 
  private:
+  using Clock = std::chrono::steady_clock;
+  struct HeavyWork {
+    std::function<void()> work;
+    std::size_t weight;
+    Clock::time_point since;
+  };
+  static constexpr std::chrono::seconds kLongestWait{5};
+
   bool MayTakeHeavy() const { return !heavy_runs_ && !heavy_queue_.empty(); }
+
+  std::function<void()> TakeHeavy() {
+    auto chosen = heavy_queue_.begin();  // the oldest
+    if (Clock::now() - chosen->since < kLongestWait) {
+      chosen = std::min_element(
+          heavy_queue_.begin(), heavy_queue_.end(),
+          [](const HeavyWork& a, const HeavyWork& b) { return a.weight < b.weight; });
+    }
+    std::function<void()> work = std::move(chosen->work);
+    heavy_queue_.erase(chosen);
+    return work;
+  }
+
+  std::function<void()> TakeLight() {
+    std::function<void()> work = std::move(queue_.front());
+    queue_.pop_front();
+    return work;
+  }
 
   void Run() {
     std::unique_lock<std::mutex> lock(mutex_);
     while (true) {
       wake_.wait(lock, [this] { return stopping_ || !queue_.empty() || MayTakeHeavy(); });
-      const bool heavy = queue_.empty();
-      if (heavy && !MayTakeHeavy()) return;
-      std::deque<std::function<void()>>& queue = heavy ? heavy_queue_ : queue_;
-      std::function<void()> work = std::move(queue.front());
-      queue.pop_front();
+      const bool heavy = MayTakeHeavy();
+      if (!heavy && queue_.empty()) return;
+      std::function<void()> work = heavy ? TakeHeavy() : TakeLight();
       if (heavy) heavy_runs_ = true;
       lock.unlock();
       work();
@@ -63,7 +96,7 @@ class WorkerPool {
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<std::function<void()>> queue_;
-  std::deque<std::function<void()>> heavy_queue_;
+  std::deque<HeavyWork> heavy_queue_;  // oldest first
   bool heavy_runs_ = false;
   bool stopping_ = false;
   std::vector<std::thread> threads_;
