@@ -33,7 +33,7 @@ larder::ModelHost& Host() {
 }
 
 std::optional<ApiError> Parse(int dialect, const OrderedJson& body, ChatRequest* request) {
-  bool nothing = false;
+  std::string errand;
   switch (dialect) {
     case 0:
       return ParseOpenAiChat(body, request);
@@ -44,9 +44,9 @@ std::optional<ApiError> Parse(int dialect, const OrderedJson& body, ChatRequest*
     case 3:
       return ParseResponses(body, request);
     case 4:
-      return ParseOllamaChat(body, request, &nothing);
+      return ParseOllamaChat(body, request, &errand);
     default:
-      return ParseOllamaGenerate(body, request, &nothing);
+      return ParseOllamaGenerate(body, request, &errand);
   }
 }
 

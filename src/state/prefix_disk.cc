@@ -283,7 +283,8 @@ bool PrefixDisk::Impl::MakeRoom(std::uint64_t size_bytes, const Rank& rank) {
 
 // ---- Bytes per day ------------------------------------------------------------------------------
 
-// What all processes have written today, 0 when the count is of another day; an error when the count is there and cannot be known.
+// What all processes have written today, 0 when the count is of another day; an error when the
+// count is there and cannot be known.
 Result<std::uint64_t> PrefixDisk::Impl::WrittenToday() const {
   const std::string path = options.folder + "/" + kDayFile;
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
@@ -329,8 +330,9 @@ bool PrefixDisk::Impl::DayHasRoom(const Result<std::uint64_t>& today_bytes,
   if (full_day == Today()) return false;
   full_day = Today();
   if (today_bytes.ok()) {
-    LogWarning("the prompt cache has written its {} for today; nothing more is saved until tomorrow",
-            FormatBytes(options.daily_bytes));
+    LogWarning(
+        "the prompt cache has written its {} for today; nothing more is saved until tomorrow",
+        FormatBytes(options.daily_bytes));
   } else {
     LogWarning("{}; nothing more is saved until tomorrow", today_bytes.status().message());
   }
