@@ -127,7 +127,11 @@ nlohmann::json Report(const EvalFlags& flags, const Engine& engine, const EvalRu
       {"results", ToJson(CountChecks(answers))},
       {"answers", nlohmann::json::array()}};
   if (!engine.plan().lossy.empty()) json["lossy"] = engine.plan().lossy;
-  if (!run.status.ok()) json["stopped"] = run.status.message();
+  if (!run.status.ok()) {
+    // Each depth of the program has its own word for Ctrl-C.
+    json["stopped"] =
+        run.status.code() == StatusCode::kCancelled ? "interrupted" : run.status.message();
+  }
   for (const EvalAnswer& answer : answers) json["answers"].push_back(ToJson(answer));
   return json;
 }
