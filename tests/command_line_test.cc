@@ -420,7 +420,7 @@ TEST(CommandLine, ASustainedBenchIsWrittenInEveryFormat) {
 
 TEST(CommandLine, AnInterruptedSustainedBenchGivesWhatItMeasured) {
   const Outcome outcome = Larder("bench -n 2 --sustained 60 -o json -m '" + kModel + "'",
-                                 "timeout --preserve-status -s INT 10");
+                                 "timeout --foreground --preserve-status -s INT 10");
   EXPECT_EQ(outcome.exit_status, 130) << outcome.err;
   const auto sustained = nlohmann::json::parse(outcome.out).at("sustained");
   EXPECT_EQ(sustained.at("interrupted"), true);
@@ -492,7 +492,8 @@ TEST(CommandLine, TuneLeavesAloneWhatIsNoLog) {
 
 TEST(CommandLine, TuneInterruptedSaysWhatBecameOfItsLog) {
   const std::string folder = TemporaryPath("tune-cache");
-  const std::string cache = "XDG_CACHE_HOME='" + folder + "' timeout --preserve-status -s INT 1";
+  const std::string cache =
+      "XDG_CACHE_HOME='" + folder + "' timeout --foreground --preserve-status -s INT 1";
   const std::string log = TemporaryPath("tune.tsv");
   const std::string words = "tune -p 0 -n 4000 -m '" + kModel + "' --log '" + log + "'";
   const Outcome outcome = Larder(words, cache);
@@ -509,7 +510,7 @@ TEST(CommandLine, CtrlCEndsWith130) {
   const std::string budget = refusal.substr(refusal.find("--memory ") + 9);
   const Outcome outcome = Larder("run --raw --ignore-eos -n 4000 -p hello --io-throttle 2M -m '" +
                                      kModel + "' --memory " + budget.substr(0, budget.find('\n')),
-                                 "timeout --preserve-status -s INT 3");
+                                 "timeout --foreground --preserve-status -s INT 3");
   EXPECT_EQ(outcome.exit_status, 130) << outcome.err;
 }
 

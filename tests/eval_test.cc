@@ -198,7 +198,7 @@ TEST(Eval, CtrlCKeepsTheAnswersSoFar) {
   const std::string output = TemporaryPath("stopped.json");
   const Outcome outcome =
       Eval("'" + kSuites + "json.jsonl' --temp 0.5 --top-k 7 --samples 1000 -o '" + output + "'",
-           "timeout --preserve-status -s INT 8");
+           "timeout --foreground --preserve-status -s INT 8");
   EXPECT_EQ(outcome.exit_status, 130) << outcome.error;
   EXPECT_NE(outcome.out.find("not all were answered"), std::string::npos) << outcome.out;
   ASSERT_TRUE(std::filesystem::exists(output));

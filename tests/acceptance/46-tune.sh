@@ -22,7 +22,7 @@ tune=("$LARDER" tune -m "$model" --memory "$memory" --workload mid --log "$log" 
 tries() { awk 'NR > 1 && NF' "$log" 2>/dev/null | wc -l; }
 rm -f "$log"
 rc=0
-timeout -s INT "$(awk -v m="$half" 'BEGIN { print int(60 * m + 0.5) }')" "${tune[@]}" 1000 2>"$SCRATCH/tune.err" || rc=$?
+timeout --foreground -s INT "$(awk -v m="$half" 'BEGIN { print int(60 * m + 0.5) }')" "${tune[@]}" 1000 2>"$SCRATCH/tune.err" || rc=$?
 verdict "exit status of timeout, which sent Ctrl-C" "$rc" == 124
 verdict "notes that the log is kept" "$(grep -c 'experiments are kept in' "$SCRATCH/tune.err" || true)" == 1
 before=$(tries)
