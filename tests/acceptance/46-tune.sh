@@ -34,7 +34,7 @@ verdict "experiments, $before of them before Ctrl-C" "$(tries)" '>=' 10
 verdict "experiments without a setting, a ratio or a reason" "$(awk -F'\t' 'NR > 1 && (NF != 8 || $2 == $3 || $7 == "")' "$log" | wc -l)" == 0
 
 # exchange OPTIONS: seconds for 64 tokens of prompt and 32 of answer with the context of `larder run`, as tune measures them.
-context=$("$LARDER" logits -m "$model" --memory "$memory" --profile none --tokens 1 2>&1 >"$SCRATCH/tune-logits" | sed -n 's/.*, context \([0-9]*\) .*/\1/p')
+context=$("$LARDER" run -m "$model" --memory "$memory" --profile none -p x -n 1 2>&1 >"$SCRATCH/tune-answer" | sed -n 's/.*, context \([0-9]*\) .*/\1/p')
 verdict "context of the experiments, that of a run" "$(awk -F'\t' 'NR == 2 { print $8 }' "$log" | sed -n 's/.*"ctx": *\([0-9]*\).*/\1/p')" == "$context"
 exchange() {
   "$LARDER" bench -m "$model" --memory "$memory" --ctx "$context" --workload mid -p 64 -n 32 -r 1 -o json "$@" >"$SCRATCH/tune-bench.json" 2>"$SCRATCH/tune-bench.err"
