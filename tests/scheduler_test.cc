@@ -517,6 +517,10 @@ TEST_F(SchedulerTest, TheQueueHasAnEndAndBadRequestsAreNamed) {
   EXPECT_EQ(refused.status().code(), StatusCode::kUnavailable);
   EXPECT_GE(scheduler->RetryAfterSeconds(), 1);
   EXPECT_EQ(scheduler->stats().n_waiting, 2u);
+  GenerationRequest following = MakeRequest(spec);
+  following.goes_on = true;  // what it goes on with would be lost
+  waiting.push_back(std::make_shared<RecordingListener>());
+  EXPECT_TRUE(scheduler->Submit(std::move(following), waiting.back()).ok());
   gate.unlock();
   for (const auto& listener : waiting) EXPECT_EQ(listener->Wait().reason, FinishReason::kLength);
 

@@ -145,7 +145,8 @@ Result<RequestId> Scheduler::Submit(GenerationRequest request,
   // What waits for an idle slot to take it does not wait for anybody.
   const std::size_t n_running = impl_->tasks.size() - impl_->queue.size();
   const std::size_t n_free = impl_->infos.size() - std::min(impl_->infos.size(), n_running);
-  if (impl_->queue.size() >= n_free + static_cast<std::size_t>(impl_->options.queue_limit)) {
+  const auto n_most = n_free + static_cast<std::size_t>(impl_->options.queue_limit);
+  if (!task->request.goes_on && impl_->queue.size() >= n_most) {
     ++impl_->stats.n_refused;
     return Unavailable("{} requests are waiting already; try again later", impl_->queue.size());
   }

@@ -47,6 +47,9 @@ struct GenerationRequest {
   /// A small request beside a conversation (a title, tags): it uses what is kept, but pushes out
   /// nothing but what its like left, and nothing of it goes to disk.
   bool side_request = false;
+  /// Goes on with what an earlier request began (one more answer of the same client's): never
+  /// refused for the queue's limit, since what was done would be lost.
+  bool goes_on = false;
 };
 
 enum class FinishReason { kStop, kLength, kContextFull, kCancelled, kError };

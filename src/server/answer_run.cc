@@ -80,7 +80,7 @@ void AnswerRun::Begin() {
   const std::size_t n_first = std::min(choices_.size(), kMostAtOnce);
   for (std::size_t i = 0; i < n_first; ++i) {
     ApiError error;
-    if (SubmitNext(&error)) continue;
+    if (SubmitNext(/*goes_on=*/false, &error)) continue;
     if (i > 0) break;  // the others follow when the first has ended
     over_ = true;
     reply_->Send(ErrorResponse(error, renderer_->error_form()));
@@ -150,12 +150,14 @@ void AnswerRun::MakeReader(std::size_t choice) {
   choices_[choice].prompt_tokens.push_back(std::move(first));
 }
 
-bool AnswerRun::SubmitNext(ApiError* error) {
+bool AnswerRun::SubmitNext(bool goes_on, ApiError* error) {
   const std::size_t choice = n_submitted_;
   if (choice == choices_.size()) return true;
   MakeReader(choice);
+  GenerationRequest generation = MakeGeneration(choice);
+  generation.goes_on = goes_on;
   const Result<RequestId> id = house_.generator->Submit(
-      MakeGeneration(choice), std::make_shared<Listener>(shared_from_this(), choice));
+      std::move(generation), std::make_shared<Listener>(shared_from_this(), choice));
   if (!id.ok()) {
     *error = ErrorFromStatus(id.status());
     if (error->status == 429) error->retry_after_seconds = house_.generator->RetryAfterSeconds();
@@ -257,7 +259,7 @@ void AnswerRun::OnFinished(std::size_t choice, const GenerationResult& result) {
   Put(choice, std::move(pieces));
   if (request_.stream) reply_->Write(renderer_->EndChoice(one.end));
   ApiError error;
-  if (!SubmitNext(&error)) return Fail(error);
+  if (!SubmitNext(/*goes_on=*/true, &error)) return Fail(error);
   if (n_ended_ == choices_.size()) Finish();
 }
 

@@ -47,7 +47,8 @@ class AnswerRun : public std::enable_shared_from_this<AnswerRun> {
   AnswerRun(const House& house, ChatRequest request, PreparedRequest prepared,
             std::unique_ptr<AnswerRenderer> renderer, std::shared_ptr<HttpReply> reply);
   void Begin();
-  bool SubmitNext(ApiError* error);
+  // The next choice, if any is left; `goes_on`: in the place of one that has ended.
+  bool SubmitNext(bool goes_on, ApiError* error);
   GenerationRequest MakeGeneration(std::size_t choice) const;
   void MakeReader(std::size_t choice);
   void Echo(std::size_t choice);

@@ -67,9 +67,10 @@ void PutScheduler(const SchedulerStats& stats, Page* page) {
             Number(stats.prefix_disk_written_bytes));
   page->Put("prefix_files_ignored_total", "counter", "Files of the prefix cache found damaged.",
             Number(stats.n_prefix_files_ignored));
-  page->Put("prefix_files_refused_total", "counter",
-            "Files not written to the prefix cache for the day's limit.",
-            Number(stats.n_prefix_files_refused));
+  page->Put(
+      "prefix_files_refused_total", "counter",
+      "Times that a file was not written to the prefix cache, for the limit of a day or its count.",
+      Number(stats.n_prefix_files_refused));
 }
 
 void PutExperts(const ExpertStats& stats, Page* page) {

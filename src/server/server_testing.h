@@ -48,7 +48,7 @@ class FakeGenerator : public Generator {
 
   std::string answer = "Hello.";  // set before requests come
   Status failure;                 // not ok: how every request ends
-  std::size_t queue_limit = 100;
+  std::atomic<std::size_t> queue_limit = 100;
 
   /// Answers wait until Release; the prompt is "read" before.
   void Hold() {
@@ -76,7 +76,7 @@ class FakeGenerator : public Generator {
   Result<RequestId> Submit(GenerationRequest request,
                            std::shared_ptr<GenerationListener> listener) override {
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (queue_.size() >= queue_limit) return Unavailable("the queue is full");
+    if (!request.goes_on && queue_.size() >= queue_limit) return Unavailable("the queue is full");
     Job job;
     job.id = ++last_id_;
     job.n_prompt = static_cast<std::int64_t>(request.prompt.size());

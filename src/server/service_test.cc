@@ -431,5 +431,20 @@ TEST(Service, ManyPromptsInOneRequest) {
   EXPECT_EQ(json["choices"][62]["index"], 62);
 }
 
+// A request that was taken is never refused in the middle, whoever took the places in the queue.
+TEST(Service, ChoicesThatFollowNeedNoPlaceInTheQueue) {
+  TestServer server;
+  server.generator->Hold();
+  HttpClient client(server.port());
+  ASSERT_TRUE(
+      client.SendRequest("POST", "/v1/completions", R"({"n": 8, "max_tokens": 1, "prompt": "p"})"));
+  ASSERT_TRUE(Eventually([&] { return server.generator->n_waiting() == 4; }));
+  server.generator->queue_limit = 0;
+  server.generator->Release();
+  const ClientResponse response = client.Receive();
+  EXPECT_EQ(response.status, 200) << response.body;
+  EXPECT_EQ((*ParseJson(response.body, "answer"))["choices"].size(), 8u);
+}
+
 }  // namespace
 }  // namespace larder

@@ -133,6 +133,7 @@ bool BpeWorkspace::MergeAt(const BpeMergeTable& table, std::uint32_t rank, std::
 void BpeWorkspace::MergeLong(const BpeMergeTable& table, const std::atomic<bool>* cancelled) {
   const std::int32_t n = static_cast<std::int32_t>(word_.size());
   symbols_.clear();
+  symbols_.reserve(word_.size());
   buckets_.clear();
   for (std::int32_t i = 0; i < n; ++i) {
     symbols_.push_back({word_[static_cast<std::size_t>(i)], i - 1, i + 1 < n ? i + 1 : -1});
