@@ -10,7 +10,6 @@
 #include <set>
 
 #include "sample/json_match.h"
-#include "sample/schema_keywords.h"
 
 namespace larder {
 
@@ -24,8 +23,8 @@ using Schemas = std::vector<const JsonValue*>;
 
 class SchemaCompiler {
  public:
-  SchemaCompiler(JsonGrammar* json, const JsonValue& root)
-      : json_(*json), builder_(json->builder()), root_(root) {}
+  SchemaCompiler(JsonGrammar* json, const JsonValue& root, UnheldWords unheld)
+      : json_(*json), builder_(json->builder()), root_(root), unheld_(unheld) {}
 
   Result<RuleId> Compile(const JsonValue& schema) {
     paths_[&schema] = "#";
@@ -113,7 +112,7 @@ class SchemaCompiler {
   }
 
   Result<std::vector<Schemas>> Expand(const JsonValue& schema, const std::string& path) {
-    LARDER_RETURN_IF_ERROR(SchemaLimits().Add(schema, path));
+    LARDER_RETURN_IF_ERROR(SchemaLimits().Add(schema, path, unheld_));
     std::vector<Schemas> found = {{&schema}};
     if (const JsonValue* reference = Part(schema, "$ref")) {
       const JsonValue* target = ResolveReference(root_, reference->text);
@@ -164,7 +163,7 @@ class SchemaCompiler {
   Status AddValue(NodeId start, const Schemas& together, NodeId end) {
     SchemaLimits limits;
     for (const JsonValue* schema : together) {
-      LARDER_RETURN_IF_ERROR(limits.Add(*schema, paths_[schema]));
+      LARDER_RETURN_IF_ERROR(limits.Add(*schema, paths_[schema], unheld_));
     }
     if (!limits.choices.empty()) {
       AddChoices(start, limits, together, end);
@@ -211,7 +210,7 @@ class SchemaCompiler {
   }
 
   Status AddArray(NodeId start, const SchemaLimits& limits, const Schemas& together, NodeId end) {
-    if (limits.unique_items && limits.max_items > 1) {
+    if (limits.unique_items && limits.max_items > 1 && unheld_ == UnheldWords::kRefused) {
       return Unsupported(
           "the schema uses \"uniqueItems\" at {}, which Larder does not support (an enum per item "
           "in prefixItems is one way to say it)",
@@ -241,13 +240,20 @@ class SchemaCompiler {
     return Status::Ok();
   }
 
+  // What `schema` says of names that it does not declare; where it speaks of patterns of names
+  // too, which are not held: nothing.
+  const JsonValue* OtherNames(const JsonValue& schema) {
+    if (schema.Find("patternProperties") != nullptr) return nullptr;
+    return Part(schema, "additionalProperties");
+  }
+
   // What the value under `name` must satisfy.
   Schemas Member(const Schemas& together, const std::string& name) {
     Schemas member;
     for (const JsonValue* schema : together) {
       const JsonValue* properties = Part(*schema, "properties");
       const JsonValue* declared = properties == nullptr ? nullptr : Part(*properties, name);
-      if (declared == nullptr) declared = Part(*schema, "additionalProperties");
+      if (declared == nullptr) declared = OtherNames(*schema);
       if (declared != nullptr) Append(&member, {declared});
     }
     return member;
@@ -257,7 +263,8 @@ class SchemaCompiler {
   bool IsOpen(const Schemas& together, bool has_names) {
     bool asked = false;
     for (const JsonValue* schema : together) {
-      const JsonValue* others = Part(*schema, "additionalProperties");
+      asked = asked || schema->Find("patternProperties") != nullptr;
+      const JsonValue* others = OtherNames(*schema);
       if (others == nullptr) continue;
       if (others->is_bool() && !others->boolean) return false;
       asked = true;
@@ -299,7 +306,7 @@ class SchemaCompiler {
   Schemas Others(const Schemas& together) {
     Schemas others;
     for (const JsonValue* schema : together) {
-      const JsonValue* one = Part(*schema, "additionalProperties");
+      const JsonValue* one = OtherNames(*schema);
       if (one != nullptr) Append(&others, {one});
     }
     return others;
@@ -311,7 +318,7 @@ class SchemaCompiler {
     const bool enough = n_required >= limits.min_members;
     const bool few = limits.max_members == kUnlimited ||
                      (!shape.others && shape.properties.size() <= limits.max_members);
-    if (enough && few) return Status::Ok();
+    if ((enough && few) || unheld_ == UnheldWords::kPassedOver) return Status::Ok();
     return Unsupported(
         "the schema uses \"{}\" at {}, which Larder supports only where the {} keep it anyway",
         enough ? "maxProperties" : "minProperties", paths_[together[0]],
@@ -321,6 +328,7 @@ class SchemaCompiler {
   JsonGrammar& json_;
   GrammarBuilder& builder_;
   const JsonValue& root_;
+  UnheldWords unheld_;
   std::map<Schemas, RuleId> rules_;
   std::deque<Schemas> queue_;
   std::map<const JsonValue*, std::string> paths_;
@@ -335,8 +343,9 @@ Status SchemaTooLarge() {
                          kMaxGrammarNodes);
 }
 
-Result<RuleId> AddJsonSchema(JsonGrammar* json, const JsonValue& schema, const JsonValue& root) {
-  return SchemaCompiler(json, root).Compile(schema);
+Result<RuleId> AddJsonSchema(JsonGrammar* json, const JsonValue& schema, const JsonValue& root,
+                             UnheldWords unheld) {
+  return SchemaCompiler(json, root, unheld).Compile(schema);
 }
 
 Result<RuleId> AddJsonSchema(JsonGrammar* json, std::string_view schema, std::string_view what) {

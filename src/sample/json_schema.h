@@ -8,6 +8,7 @@
 #include "base/status.h"
 #include "sample/grammar.h"
 #include "sample/json_grammar.h"
+#include "sample/schema_keywords.h"
 #include "text/json_value.h"
 
 namespace larder {
@@ -24,7 +25,9 @@ Result<RuleId> AddJsonSchema(JsonGrammar* json, std::string_view schema,
                              std::string_view what = "the schema");
 
 /// The same for a schema inside an already parsed document, which its references point into.
-Result<RuleId> AddJsonSchema(JsonGrammar* json, const JsonValue& schema, const JsonValue& root);
+/// Without the words that are passed over it allows more than it says, never less.
+Result<RuleId> AddJsonSchema(JsonGrammar* json, const JsonValue& schema, const JsonValue& root,
+                             UnheldWords unheld = UnheldWords::kRefused);
 
 /// The sentence for grammars that passed the limits on size.
 Status SchemaTooLarge();

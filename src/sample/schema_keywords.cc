@@ -61,9 +61,11 @@ Status CheckRequired(const JsonValue& word, const std::string& path) {
 
 }  // namespace
 
-Status SchemaLimits::Add(const JsonValue& schema, const std::string& path) {
+Status SchemaLimits::Add(const JsonValue& schema, const std::string& path, UnheldWords unheld) {
   for (const auto& [name, word] : schema.members) {
-    LARDER_RETURN_IF_ERROR(AddKeyword(name, word, path));
+    const Status added = AddKeyword(name, word, path);
+    if (added.code() == StatusCode::kUnsupported && unheld == UnheldWords::kPassedOver) continue;
+    LARDER_RETURN_IF_ERROR(added);
   }
   return Status::Ok();
 }

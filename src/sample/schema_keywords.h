@@ -25,6 +25,9 @@ enum JsonKinds : std::uint32_t {
   kAnyKind = 127,
 };
 
+/// What becomes of words that constrained output does not support.
+enum class UnheldWords { kRefused, kPassedOver };
+
 /// The keywords of several schemas that must hold together, as far as they can be put into one.
 struct SchemaLimits {
   std::uint32_t kinds = kAnyKind;
@@ -40,9 +43,9 @@ struct SchemaLimits {
   bool unique_items = false;
   std::vector<const JsonValue*> choices;  // each an "enum" list or a "const" value
 
-  /// Adds one schema's. kUnsupported names a keyword that Larder does not know, kInvalidArgument
-  /// one of the wrong type; both name `path`.
-  Status Add(const JsonValue& schema, const std::string& path);
+  /// Adds one schema's. kUnsupported names a keyword that Larder does not know (unless these are
+  /// passed over), kInvalidArgument one of the wrong type; both name `path`.
+  Status Add(const JsonValue& schema, const std::string& path, UnheldWords unheld);
 
   /// The kinds that a value may have; where no "type" says so, those that the keywords speak of.
   std::uint32_t Kinds() const;

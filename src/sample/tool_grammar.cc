@@ -33,6 +33,14 @@ std::string_view Closing(CallFormat format) {
   return format == CallFormat::kDeepseek ? "<｜tool▁call▁end｜>" : "</tool_call>";
 }
 
+// The schema `true`.
+JsonValue Anything() {
+  JsonValue schema;
+  schema.kind = JsonValue::Kind::kBool;
+  schema.boolean = true;
+  return schema;
+}
+
 class ToolCompiler {
  public:
   explicit ToolCompiler(CallFormat format) : format_(format), b_(json_.builder()) {}
@@ -226,39 +234,113 @@ class ToolCompiler {
       type.text = "object";
       schema.members.emplace_back("type", std::move(type));
     }
-    return AddJsonSchema(&json_, schema, schema);
+    return AddJsonSchema(&json_, schema, schema, UnheldWords::kPassedOver);
   }
 
+  struct XmlParameters {
+    std::vector<std::pair<std::string, const JsonValue*>> named;  // with their schemas
+    std::set<std::string> required;
+    const JsonValue* others = nullptr;  // the schema of further ones; nullptr: there are none
+  };
+
+  // Further names come where the schema says so, where it declares none, and where it speaks of
+  // them in words that are not held.
+  XmlParameters ParametersOf(const JsonValue& schema) const {
+    const auto has = [&schema](const char* word) { return schema.Find(word) != nullptr; };
+    const JsonValue* rest =
+        has("patternProperties") ? nullptr : schema.Find("additionalProperties");
+    const JsonValue* other = rest == nullptr ? &anything_ : rest;
+    XmlParameters parameters;
+    std::set<std::string> declared;
+    if (const JsonValue* properties = schema.Find("properties")) {
+      for (const auto& [key, value] : properties->members) {
+        parameters.named.emplace_back(key, &value);
+        declared.insert(key);
+      }
+    }
+    if (const JsonValue* list = schema.Find("required")) {
+      for (const JsonValue& one : list->items) {
+        if (!one.is_string()) continue;
+        parameters.required.insert(one.text);
+        if (declared.insert(one.text).second) parameters.named.emplace_back(one.text, other);
+      }
+    }
+    const bool more = has("patternProperties") || has("anyOf") || has("oneOf") || has("allOf");
+    const bool closed = rest != nullptr && rest->is_bool() && !rest->boolean;
+    if (!closed && (rest != nullptr || more || declared.empty())) parameters.others = other;
+    return parameters;
+  }
+
+  // Declared parameters come in the schema's order, required ones that are not declared behind
+  // them, others last.
   Status AddXmlCall(NodeId called, const std::string& name, const JsonValue& root, NodeId to) {
     const JsonValue* schema = Target(root, root);
-    for (const char* word : {"anyOf", "oneOf", "allOf"}) {
-      if (schema == nullptr || schema->Find(word) == nullptr) continue;
-      return Unsupported("parameters that are written as XML cannot be combined by \"{}\"", word);
-    }
     if (schema == nullptr || (!schema->is_object() && !schema->is_bool())) {
       return InvalidArgument("the schema of its parameters is no object");
     }
-    const NodeId inside = b_.Then(b_.ThenRule(called, json_.Blanks()), "<function=" + name + ">\n");
-    std::vector<std::pair<std::string, const JsonValue*>> parameters;
-    std::set<std::string> required;
-    if (const JsonValue* properties = schema->Find("properties")) {
-      for (const auto& [key, value] : properties->members) parameters.emplace_back(key, &value);
-    }
-    if (const JsonValue* list = schema->Find("required")) {
-      for (const JsonValue& one : list->items) required.insert(one.text);
-    }
-    NodeId node = inside;
-    for (const auto& [key, value] : parameters) {
+    const XmlParameters parameters = ParametersOf(*schema);
+    NodeId node = b_.Then(b_.ThenRule(called, json_.Blanks()), "<function=" + name + ">\n");
+    for (const auto& [key, value] : parameters.named) {
       const NodeId behind = b_.AddNode();
       const NodeId begun = b_.Then(node, "<parameter=" + key + ">\n");
       const NodeId end = b_.AddNode();
       LARDER_RETURN_IF_ERROR(AddParameter(begun, *value, root, end));
       b_.AddText(end, std::string(kParameterEnd) + "\n", behind);
-      if (required.count(key) == 0) b_.AddNothing(node, behind);
+      if (parameters.required.count(key) == 0) b_.AddNothing(node, behind);
       node = behind;
+    }
+    if (parameters.others != nullptr) {
+      const NodeId begun = b_.AddNode();
+      const NodeId end = b_.AddNode();
+      AddOtherName(b_.Then(node, "<parameter="), parameters, begun);
+      LARDER_RETURN_IF_ERROR(AddParameter(b_.Then(begun, ">\n"), *parameters.others, root, end));
+      b_.AddText(end, std::string(kParameterEnd) + "\n", node);
     }
     AddClosing(b_.Then(node, "</function>\n"), to);
     return Status::Ok();
+  }
+
+  // May this byte be a part of a parameter's name?
+  static bool InName(unsigned char byte) { return byte >= 0x20 && byte != '>'; }
+
+  // From `root` any name but the declared ones; then `to`.
+  void AddOtherName(NodeId root, const XmlParameters& parameters, NodeId to) {
+    const NodeId other = b_.AddNode();  // in a name that is none of them any more
+    std::map<NodeId, std::map<unsigned, NodeId>> next = {{root, {}}, {other, {}}};
+    std::set<NodeId> no_ends = {root};
+    for (const auto& [name, unused] : parameters.named) {
+      if (!std::all_of(name.begin(), name.end(), InName)) continue;
+      NodeId node = root;
+      for (const unsigned char byte : name) {
+        const auto [child, is_new] = next[node].try_emplace(byte, 0);
+        if (is_new) child->second = b_.AddNode();
+        node = child->second;
+      }
+      next.try_emplace(node);
+      no_ends.insert(node);
+    }
+    for (const auto& [node, children] : next) {
+      if (no_ends.count(node) == 0) b_.AddNothing(node, to);
+      for (unsigned byte = 0x20; byte < 256;) {
+        const auto child = children.lower_bound(byte);
+        const unsigned stop = child == children.end() ? 256 : child->first;
+        AddNameBytes(node, byte, stop, other);
+        if (stop < 256) AddNameBytes(node, stop, stop + 1, child->second);
+        byte = stop + 1;
+      }
+    }
+  }
+
+  // From `low` to below `end`, without the bytes that are in no name.
+  void AddNameBytes(NodeId from, unsigned low, unsigned end, NodeId to) {
+    while (low < end) {
+      unsigned stop = low;
+      while (stop < end && InName(static_cast<unsigned char>(stop))) ++stop;
+      if (low < stop) {
+        b_.AddBytes(from, static_cast<std::uint8_t>(low), static_cast<std::uint8_t>(stop - 1), to);
+      }
+      low = stop + 1;
+    }
   }
 
   // What a chain of references ends at; nullptr when it does not.
@@ -296,7 +378,10 @@ class ToolCompiler {
   }
 
   Status AddParameter(NodeId from, const JsonValue& schema, const JsonValue& root, NodeId to) {
-    if (MayBeText(schema, root)) return AddText(from, *Target(schema, root), to);
+    if (MayBeText(schema, root)) {
+      AddText(from, *Target(schema, root), to);
+      return Status::Ok();
+    }
     const JsonValue* at = Target(schema, root);
     const JsonValue* choices = at == nullptr ? nullptr : at->Find("enum");
     const bool strings = choices != nullptr && choices->is_array() &&
@@ -318,30 +403,21 @@ class ToolCompiler {
       b_.AddTexts(from, texts, to);
       return Status::Ok();
     }
-    LARDER_ASSIGN_OR_RETURN(const RuleId rule, AddJsonSchema(&json_, schema, root));
+    LARDER_ASSIGN_OR_RETURN(const RuleId rule,
+                            AddJsonSchema(&json_, schema, root, UnheldWords::kPassedOver));
     b_.AddCall(from, rule, to);
     return Status::Ok();
   }
 
-  Status AddText(NodeId from, const JsonValue& schema, NodeId to) {
-    const JsonValue* least = schema.Find("minLength");
-    const JsonValue* most = schema.Find("maxLength");
-    for (const char* word : {"pattern", "format"}) {
-      if (schema.Find(word) == nullptr) continue;
-      return Unsupported("the schema of its parameters uses \"{}\", which Larder does not support",
-                         word);
-    }
-    const auto chars = [](const JsonValue* word, std::uint32_t otherwise) {
+  // Lengths beyond kMostTextChars are not held.
+  void AddText(NodeId from, const JsonValue& schema, NodeId to) {
+    const auto chars = [&schema](const char* name, std::uint32_t otherwise) {
+      const JsonValue* word = schema.Find(name);
       return word == nullptr || !(word->number >= 0 && word->number <= kMostTextChars)
                  ? otherwise
                  : static_cast<std::uint32_t>(word->number);
     };
-    for (const JsonValue* word : {least, most}) {
-      if (word == nullptr || chars(word, kUnlimited) != kUnlimited) continue;
-      return Unsupported("a text written as XML is counted to {} characters only", kMostTextChars);
-    }
-    b_.AddCall(from, PlainText(chars(least, 0), chars(most, kUnlimited)), to);
-    return Status::Ok();
+    b_.AddCall(from, PlainText(chars("minLength", 0), chars("maxLength", kUnlimited)), to);
   }
 
   // Characters that do not contain the end of a parameter, in UTF-8.
@@ -389,6 +465,7 @@ class ToolCompiler {
   }
 
   CallFormat format_;
+  const JsonValue anything_ = Anything();
   JsonGrammar json_;
   GrammarBuilder& b_;
   std::map<std::pair<std::uint32_t, std::uint32_t>, RuleId> texts_;

@@ -76,6 +76,93 @@ TEST(ToolGrammar, QwenXml) {
   EXPECT_TRUE(GrammarReads(grammar,
                            "<tool_call>\n<function=get>\n" + parameter("keys", "[\"a\"]") + close));
   EXPECT_TRUE(GrammarReads(grammar, "<tool_call>\n<function=now>\n" + close));
+  EXPECT_TRUE(GrammarReads(grammar, "<tool_call>\n<function=now>\n" + parameter("zone", "CET") +
+                                        parameter("days", "[1]") + close));
+}
+
+// Reads a call in Qwen's XML of a tool with this schema: its parameters, as names and values.
+bool XmlReads(const std::string& schema,
+              const std::vector<std::pair<std::string, std::string>>& parameters) {
+  const auto grammar =
+      CompileToolCalls(CallFormat::kQwenXml, {MakeTool("f", "", schema)}, CallChoice::kRequired);
+  EXPECT_TRUE(grammar.ok()) << grammar.status().message() << schema;
+  std::string text = "<tool_call>\n<function=f>\n";
+  for (const auto& [name, value] : parameters) {
+    text += "<parameter=" + name + ">\n" + value + "\n</parameter>\n";
+  }
+  return grammar.ok() && GrammarReads(*grammar, text + "</function>\n</tool_call>");
+}
+
+TEST(ToolGrammar, QwenXmlWithOtherNames) {
+  for (const char* open :
+       {"{}", R"({"type":"object"})", R"({"type":"object","properties":{}})",
+        R"({"type":"object","additionalProperties":true})",
+        R"({"additionalProperties":{"type":"string"}})",
+        R"({"type":"object","patternProperties":{"^c":{}},"additionalProperties":false})"}) {
+    EXPECT_TRUE(XmlReads(open, {})) << open;
+    EXPECT_TRUE(XmlReads(open, {{"city", "Rome"}, {"Länge-2", "a\nb"}})) << open;
+    EXPECT_FALSE(XmlReads(open, {{"", "Rome"}})) << open;
+    EXPECT_FALSE(XmlReads(open, {{"a>b", "Rome"}})) << open;
+    EXPECT_FALSE(XmlReads(open, {{"a\nb", "Rome"}})) << open;
+  }
+  EXPECT_FALSE(XmlReads(R"({"additionalProperties":false})", {{"city", "Rome"}}));
+  EXPECT_TRUE(XmlReads(R"({"additionalProperties":{"type":"integer"}})", {{"a", "1"}, {"b", "2"}}));
+  EXPECT_FALSE(XmlReads(R"({"additionalProperties":{"type":"integer"}})", {{"a", "one"}}));
+  // Declared ones first, each once.
+  const std::string both =
+      R"({"properties":{"day":{"type":"integer"},"days":{"type":"integer"}},"required":["day"],)"
+      R"("additionalProperties":true})";
+  EXPECT_TRUE(XmlReads(both, {{"day", "1"}, {"da", "x"}, {"dayss", "x"}, {"d\xc3\xa9", "x"}}));
+  EXPECT_FALSE(XmlReads(both, {{"day", "1"}, {"day", "2"}}));
+  EXPECT_FALSE(XmlReads(both, {{"day", "1"}, {"z", "x"}, {"days", "x"}}));
+  EXPECT_FALSE(XmlReads(both, {{"z", "x"}}));
+  // Required without being declared.
+  EXPECT_TRUE(XmlReads(R"({"required":["city"]})", {{"city", "Rome"}}));
+  EXPECT_FALSE(XmlReads(R"({"required":["city"]})", {}));
+  EXPECT_FALSE(XmlReads(R"({"required":["city"]})", {{"city", "Rome"}, {"days", "3"}}));
+}
+
+// Words that cannot be held are passed over; what stands beside them is held.
+TEST(ToolGrammar, UnheldWordsArePassedOver) {
+  const auto tool = [](const std::string& schema, const std::string& words = "") {
+    return R"({"type":"object","properties":{"city":)" + schema +
+           R"(,"days":{"type":"integer"}},"required":["city"])" + words + "}";
+  };
+  const std::string text = R"({"type":"string")";
+  for (const auto& [schema, value] : std::vector<std::pair<std::string, std::string>>{
+           {tool(text + R"(,"format":"uri"})"), "Rome"},
+           {tool(text + R"(,"format":"date-time","minLength":4})"), "Rome"},
+           {tool(text + R"(,"pattern":"^(?!x).*$"})"), "Rome"},
+           {tool(text + R"(,"maxLength":2000})"), "Rome"},
+           {tool(text + R"(,"not":{"const":"x"}})"), "Rome"},
+           {tool(R"({"anyOf":[{"type":"string","format":"uri"},{"type":"null"}]})"), "Rome"},
+           {tool(R"({"type":"integer","format":"int32"})"), "7"},
+           {tool(R"({"type":"integer","multipleOf":5})"), "7"},
+           {tool(R"({"type":"array","items":{"type":"string"},"uniqueItems":true})"), "[\"a\"]"},
+           {tool(R"({"type":"array","contains":{"type":"string"}})"), "[\"a\"]"},
+           {tool(R"({"type":"object","propertyNames":{"pattern":"a"}})"), "{\"a\": 1}"},
+           {tool(R"({"type":"object","minProperties":1})"), "{\"a\": 1}"},
+           {tool(R"({"type":"object","patternProperties":{"a":{}},"additionalProperties":false})"),
+            "{\"a\": 1}"},
+           {tool(text + "}", R"(,"anyOf":[{"required":["city"]}])"), "Rome"}}) {
+    EXPECT_TRUE(XmlReads(schema, {{"city", value}})) << schema;
+    EXPECT_TRUE(XmlReads(schema, {{"city", value}, {"days", "3"}})) << schema;
+    EXPECT_FALSE(XmlReads(schema, {})) << schema;
+    EXPECT_FALSE(XmlReads(schema, {{"days", "3"}})) << schema;
+    const auto json =
+        CompileToolCalls(CallFormat::kDeepseek, {MakeTool("f", "", schema)}, CallChoice::kRequired);
+    ASSERT_TRUE(json.ok()) << json.status().message();
+    const std::string spelled = value == "Rome" ? "\"Rome\"" : value;
+    const std::string begin = "<｜tool▁call▁begin｜>f<｜tool▁sep｜>";
+    EXPECT_TRUE(GrammarReads(*json, begin + "{\"city\": " + spelled + "}<｜tool▁call▁end｜>"));
+    EXPECT_FALSE(GrammarReads(*json, begin + "{}<｜tool▁call▁end｜>"));
+  }
+  EXPECT_FALSE(XmlReads(tool(R"({"type":"integer","format":"int32"})"), {{"city", "Rome"}}));
+  EXPECT_FALSE(XmlReads(tool(text + R"(,"format":"uri","maxLength":3})"), {{"city", "Rome"}}));
+  // Parameters that the root combines have any names.
+  const std::string combined =
+      R"({"type":"object","oneOf":[{"properties":{"a":{"type":"string"}}},{"properties":{"b":{}}}]})";
+  EXPECT_TRUE(XmlReads(combined, {{"b", "x"}}));
 }
 
 TEST(ToolGrammar, BothOfDeepseeksWays) {
@@ -254,13 +341,11 @@ TEST(ToolGrammar, RefusesByName) {
         .status()
         .message();
   };
-  EXPECT_NE(refused(R"({"type":"object","properties":{"a":{"not":{}}}})", CallFormat::kHermesJson)
-                .find("tool f: the schema uses \"not\""),
-            std::string::npos);
-  EXPECT_NE(refused(R"({"type":"object","properties":{"a":{"type":"string","pattern":"x"}}})",
-                    CallFormat::kQwenXml)
-                .find("pattern"),
-            std::string::npos);
+  for (const CallFormat format : {CallFormat::kHermesJson, CallFormat::kQwenXml}) {
+    EXPECT_NE(refused(R"({"type":"object","properties":{"a":{"type":"date"}}})", format)
+                  .find("tool f: the schema's \"type\" at "),
+              std::string::npos);
+  }
   EXPECT_NE(refused("{", CallFormat::kQwenXml).find("no valid JSON"), std::string::npos);
   EXPECT_FALSE(CompileToolCalls(CallFormat::kQwenXml, {}, CallChoice::kFree).ok());
 }

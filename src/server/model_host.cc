@@ -288,8 +288,8 @@ void ModelHost::KeepGrammar(const std::string& key, std::shared_ptr<const Gramma
 }
 
 // Calls are held to the tools' schemas where the model's format and the schemas allow it. A schema
-// with words that cannot be held is no reason to refuse an agent's request: its arguments are then
-// any object. `text_schema`, checked before: what an answer that is no call is held to; "":
+// that cannot be held is no reason to refuse an agent's request: its arguments are then any object.
+// `text_schema`, checked before: what an answer that is no call is held to; "":
 // nothing.
 std::optional<ApiError> ModelHost::PrepareTools(const ChatRequest& request,
                                                 const std::string& text_schema,

@@ -216,6 +216,38 @@ TEST(OpenAiChat, FieldsReachTheGenerator) {
 }
 
 // A schema beside tools holds the answers that are no calls.
+// What the model would write of a tool's call is allowed and read, whatever of its schema is held.
+TEST(OpenAiChat, CallsOfToolsThatCannotBeHeld) {
+  TestServer server;
+  const auto tokenizer = Tokenizer::FromMetadata(server.metadata());
+  const std::string call =
+      "<tool_call>\n<function=f>\n<parameter=city>\nRome\n</parameter>\n</function>\n</tool_call>";
+  server.generator->answer = call;
+  const auto city = [](const char* words) {
+    return std::string(R"({"type": "object", "properties": {"city": )") + words + "}}";
+  };
+  for (const std::string& schema :
+       {city(R"({"type": "string", "format": "uri"})"), city(R"({"pattern": "^[A-Z]"})"),
+        city(R"({"type": "string", "maxLength": 2000})"), city(R"({"type": "word"})"),
+        std::string(R"({"type": "object"})"), std::string("{}"),
+        std::string(R"({"type": "object", "additionalProperties": {"type": "string"}})")}) {
+    for (const char* choice : {"auto", "required"}) {
+      const OrderedJson json = server.PostJson(
+          kChat, Body(R"("tools": [{"type": "function", "function": {"name": "f", "parameters": )" +
+                      schema + R"(}}], "tool_choice": ")" + choice + "\""));
+      EXPECT_EQ(json["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"],
+                R"({"city":"Rome"})");
+      const GenerationRequest request = server.generator->TakeLast();
+      ASSERT_NE(request.constraint, nullptr);
+      const auto tokens = (*tokenizer)->Encode(call, {.parse_special = true});
+      for (const std::int32_t token : *tokens) {
+        ASSERT_TRUE(request.constraint->Accept(token).ok()) << schema << choice;
+      }
+      EXPECT_TRUE(request.constraint->may_end());
+    }
+  }
+}
+
 TEST(OpenAiChat, ToolsBesideAFormat) {
   TestServer server;
   const std::string schema = R"(, "response_format": {"type": "json_schema", "json_schema":
