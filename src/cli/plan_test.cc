@@ -391,12 +391,40 @@ TEST(RoutingStatistics, PromptsReadEachExpertOnce) {
 }
 
 TEST(RoutingCurve, GoesThroughItsReplays) {
-  RoutingCurve curve(RoutingGenerator::FromName("mid").value(), 64, 4);
+  RoutingCurve curve(RoutingGenerator::FromName("mid").value(), 40, 64, 4);
   EXPECT_DOUBLE_EQ(curve.Answers(4).hit_rate, ReplayAnswers(Mid(4)).hit_rate);
   EXPECT_EQ(curve.Answers(64).hit_rate, 1);
   const double low = curve.Answers(20).hit_rate;
   const double high = curve.Answers(24).hit_rate;
   EXPECT_GT(high, low);
+}
+
+TEST(RoutingCurve, FewerSlotsThanATokenUsesHitAsInTheSimulationOfPolicies) {
+  const RoutingParams mid = RoutingGenerator::FromName("mid").value();
+  for (const int n_layers : {4, 24}) {
+    for (const double share : {0.25, 0.5, 0.75}) {
+      const auto n_slots = static_cast<int>(share * 4 * n_layers);
+      RoutingGenerator generator(mid, n_layers, 64, 4, 1);
+      const RoutingRecord record = RecordRouting(generator, n_layers, 64, 1200);
+      const auto policy = MakeHeatPolicy(n_slots, n_layers, 64);
+      const ReplayResult result = ReplayCache(record, n_slots, *policy);
+      const double simulated =
+          static_cast<double>(result.n_hits) / static_cast<double>(result.n_asked);
+      RoutingCurve curve(mid, n_layers, 64, 4);
+      EXPECT_NEAR(curve.Answers(share * 4).hit_rate, simulated, 0.03) << n_layers << " " << share;
+    }
+  }
+}
+
+TEST(RoutingCurve, SlotsForOneRequestHitNothing) {
+  // All experts are used, and 64 slots are for 16 layers.
+  RoutingCurve curve(RoutingGenerator::FromName("mid").value(), 16, 64, 64);
+  EXPECT_EQ(curve.Answers(4).hit_rate, 0);
+  EXPECT_NEAR(curve.Answers(4).share_of_misses[64], 1, 1e-9);
+  EXPECT_GT(curve.Prompts(4, 8).experts_read, 59.9);
+  EXPECT_LE(curve.Answers(32).hit_rate, 0.5);
+  EXPECT_EQ(curve.Answers(64).hit_rate, 1);
+  EXPECT_EQ(curve.Prompts(64, 8).experts_read, 0);
 }
 
 SynthShape SmallShape() { return ParseHfConfig(kConfig).value(); }

@@ -14,6 +14,8 @@ namespace {
 
 // Neighbouring replays have numbers of slots this far apart.
 constexpr double kGridRatio = 1.2;
+// Steps to as many slots per layer as a token uses experts.
+constexpr double kGridSteps = 4;
 // What the model leaves out, in either direction.
 constexpr double kModelError = 0.1;
 constexpr double kLargestMachineBytes = 1e13;
@@ -45,10 +47,21 @@ std::uint64_t WholeBudget(const Forecast& forecast) {
 
 }  // namespace
 
+RoutingCurve::Around RoutingCurve::GridBelowOneRequest(double slots_per_layer, double least,
+                                                       double least_replayed) const {
+  const double at =
+      kGridSteps * std::clamp((slots_per_layer - least) / (case_.n_used - least), 0.0, 1.0);
+  const double step = std::min(std::floor(at), kGridSteps - 1);
+  const auto slots_at = [&](double steps) {
+    return least_replayed + steps / kGridSteps * (case_.n_used - least_replayed);
+  };
+  return {slots_at(step), slots_at(step + 1), at - step};
+}
+
 RoutingCurve::Around RoutingCurve::GridAround(double slots_per_layer) const {
   const double least = case_.n_used;
   const double most = case_.n_experts;
-  const double slots = std::clamp(slots_per_layer, least, most);
+  const double slots = std::min(slots_per_layer, most);
   const double step = std::floor(std::log(slots / least) / std::log(kGridRatio) + 1e-9);
   Around around;
   around.below = std::min(most, least * std::pow(kGridRatio, step));
@@ -76,7 +89,13 @@ const PromptStatistics& RoutingCurve::PromptsAt(double slots, std::int64_t n_tok
 }
 
 AnswerStatistics RoutingCurve::Answers(double slots_per_layer) {
-  const Around around = GridAround(slots_per_layer);
+  // What hits is what the request in work leaves to the other layers. A replay has fewer of them,
+  // so it gets the same share of that rather than the same slots per layer.
+  const double n_used = case_.n_used;
+  const Around around =
+      slots_per_layer < n_used
+          ? GridBelowOneRequest(slots_per_layer, n_used / n_layers_, n_used / kReplayLayers)
+          : GridAround(slots_per_layer);
   const AnswerStatistics& below = AnswersAt(around.below);
   const AnswerStatistics& above = AnswersAt(around.above);
   AnswerStatistics mixed;
@@ -89,7 +108,8 @@ AnswerStatistics RoutingCurve::Answers(double slots_per_layer) {
 }
 
 PromptStatistics RoutingCurve::Prompts(double slots_per_layer, std::int64_t n_tokens) {
-  const Around around = GridAround(slots_per_layer);
+  const Around around = slots_per_layer < case_.n_used ? GridBelowOneRequest(slots_per_layer, 0, 0)
+                                                       : GridAround(slots_per_layer);
   const PromptStatistics& below = PromptsAt(around.below, n_tokens);
   const PromptStatistics& above = PromptsAt(around.above, n_tokens);
   return {below.experts_used + around.share * (above.experts_used - below.experts_used),
@@ -97,11 +117,11 @@ PromptStatistics RoutingCurve::Prompts(double slots_per_layer, std::int64_t n_to
 }
 
 RoutingCurve& Planner::CurveOf(const ModelShape& shape) {
-  const std::pair<int, int> key = {shape.n_experts, shape.n_used};
+  const auto key = std::make_tuple(shape.n_layers, shape.n_experts, shape.n_used);
   const auto found = curves_.find(key);
   if (found != curves_.end()) return found->second;
-  return curves_.emplace(key, RoutingCurve(options_.routing, shape.n_experts, shape.n_used))
-      .first->second;
+  RoutingCurve curve(options_.routing, shape.n_layers, shape.n_experts, shape.n_used);
+  return curves_.emplace(key, std::move(curve)).first->second;
 }
 
 void Planner::FillRates(const ModelCosts& costs, const MachineFigures& machine, RoutingCurve* curve,

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -22,8 +23,8 @@ namespace larder {
 /// between.
 class RoutingCurve {
  public:
-  RoutingCurve(RoutingParams routing, int n_experts, int n_used)
-      : case_{routing, n_experts, n_used, 0, 1} {}
+  RoutingCurve(RoutingParams routing, int n_layers, int n_experts, int n_used)
+      : n_layers_(n_layers), case_{routing, n_experts, n_used, 0, 1} {}
 
   AnswerStatistics Answers(double slots_per_layer);
   PromptStatistics Prompts(double slots_per_layer, std::int64_t n_tokens);
@@ -35,10 +36,14 @@ class RoutingCurve {
     double above = 0;
     double share = 0;
   };
+  /// For `slots_per_layer` from n_used on.
   Around GridAround(double slots_per_layer) const;
+  /// For fewer: from `least`, which `least_replayed` in a replay stands for, to n_used.
+  Around GridBelowOneRequest(double slots_per_layer, double least, double least_replayed) const;
   const AnswerStatistics& AnswersAt(double slots);
   const PromptStatistics& PromptsAt(double slots, std::int64_t n_tokens);
 
+  int n_layers_;
   ReplayCase case_;
   std::map<double, AnswerStatistics> answers_;
   std::map<std::pair<double, std::int64_t>, PromptStatistics> prompts_;
@@ -75,7 +80,8 @@ class Planner {
 
   MachineFigures machine_;
   PlannerOptions options_;
-  std::map<std::pair<int, int>, RoutingCurve> curves_;  // by experts and experts used
+  // By layers, experts and experts used.
+  std::map<std::tuple<int, int, int>, RoutingCurve> curves_;
 };
 
 /// `n` budgets from the smallest that works to a little more than all in memory, for a curve.

@@ -10,6 +10,9 @@
 
 namespace larder {
 
+/// Layers are alike, so a few stand for all.
+inline constexpr int kReplayLayers = 6;
+
 /// Of answers, once the cache is warm.
 struct AnswerStatistics {
   double hit_rate = 1;
@@ -26,7 +29,7 @@ struct ReplayCase {
   RoutingParams routing;
   int n_experts = 0;
   int n_used = 0;
-  double slots_per_layer = 0;  // at least n_used
+  double slots_per_layer = 0;
   std::uint64_t seed = 1;
 };
 
