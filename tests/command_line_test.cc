@@ -478,6 +478,15 @@ TEST(CommandLine, TuneKeepsAProfileThatLaterRunsName) {
   std::remove(log.c_str());
 }
 
+TEST(CommandLine, TuneSaysThatItCannotMakeTheFolderOfProfiles) {
+  const std::string file = TemporaryPath("no-folder");
+  std::ofstream(file) << "a file";
+  const std::string cache = "XDG_CACHE_HOME='" + file + "'";
+  ExpectError(Larder("tune --minutes 0 -m '" + kModel + "'", cache), 1,
+              "cannot make the folder " + file + "/larder for the profile: Not a directory");
+  std::remove(file.c_str());
+}
+
 TEST(CommandLine, TuneLeavesAloneWhatIsNoLog) {
   const std::string text = TemporaryPath("notes.txt");
   std::ofstream(text) << "notes without a line's end";

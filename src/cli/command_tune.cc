@@ -235,25 +235,30 @@ Result<std::string> PrepareProfile(const std::string& model) {
   }
   const std::string path = ProfilePath(model);
   if (path.empty()) return InvalidArgument("there is no folder to keep a profile in; set HOME");
-  std::filesystem::create_directories(std::filesystem::path(path).parent_path(), error);
+  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  std::filesystem::create_directories(folder, error);
+  if (error) {
+    return IoError("cannot make the folder {} for the profile: {}", folder.string(),
+                   error.message());
+  }
   LARDER_RETURN_IF_ERROR(CheckOutputFile(path));
   return path;
 }
 
-// Runs experiments, then the result against the defaults. Whether it is to be kept: the defaults
-// only when nothing is left to try, or what seemed faster did not hold.
+// Runs experiments, then the result against the defaults. Whether it is to be kept.
 Result<bool> RunExperiments(const TuneFlags& flags, Tuner* tuner, EngineProfile* profile) {
   LARDER_RETURN_IF_ERROR(tuner->Run());
-  const bool is_result = !(tuner->best() == TuneSettings()) || tuner->is_done();
-  if (!(tuner->best() == TuneSettings())) {
-    PrintTo(stderr, "larder: {} against the defaults, {} pairs\n", Named(tuner->best()),
-            flags.n_verify);
+  const TuneSettings found = tuner->best();
+  if (!(found == TuneSettings())) {
+    PrintTo(stderr, "larder: {} against the defaults, {} pairs\n", Named(found), flags.n_verify);
   }
   LARDER_ASSIGN_OR_RETURN(const std::vector<double> ratios, tuner->Verify(flags.n_verify));
   profile->settings = tuner->best();
   if (!(profile->settings == TuneSettings())) profile->gain = GeometricMean(ratios);
   profile->n_tries = tuner->n_tries();
-  return is_result;
+  std::optional<TuneSettings> kept;
+  if (const auto before = FindProfile(flags.model, profile->budget_bytes)) kept = before->settings;
+  return IsResult(*tuner, found, kept);
 }
 
 Status Finish(const TuneFlags& flags, const EngineProfile& profile, const std::string& log_path,

@@ -186,6 +186,30 @@ TEST(Tuner, WhatDoesNotHoldIsTakenBack) {
   EXPECT_TRUE(tuner.Verify(4).value().empty());
 }
 
+TEST(Tuner, WhatDoesNotHoldTakesNoOtherProfilesPlace) {
+  TuneTry lucky;
+  lucky.settings.io_depth = 32;
+  lucky.ratio = 1.5;
+  lucky.kept = true;
+  TunerOptions options;
+  options.limits = {1, 1, 0};
+  options.measure = [](const TuneSettings& settings) -> Result<double> {
+    return settings.io_depth == 32 ? 1.1 : 1.0;
+  };
+  Tuner tuner(options, {lucky});
+  EXPECT_TRUE(IsResult(tuner, lucky.settings, std::nullopt));
+  ASSERT_TRUE(tuner.Verify(2).ok());
+  ASSERT_EQ(tuner.best(), TuneSettings());
+  TuneSettings other;
+  other.reads = "cached";
+  EXPECT_FALSE(IsResult(tuner, lucky.settings, other));
+  EXPECT_FALSE(IsResult(tuner, lucky.settings, std::nullopt));
+  EXPECT_FALSE(IsResult(tuner, TuneSettings(), TuneSettings()));
+  EXPECT_TRUE(IsResult(tuner, lucky.settings, lucky.settings)) << "the kept ones did not hold";
+  ASSERT_TRUE(tuner.Run().ok());
+  EXPECT_TRUE(IsResult(tuner, lucky.settings, other)) << "nothing is left to try";
+}
+
 TEST(TuneLog, LinesThatAreNone) {
   EXPECT_TRUE(ReadTuneLog("").value().empty());
   EXPECT_TRUE(ReadTuneLog("try\tsett").value().empty());

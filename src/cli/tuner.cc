@@ -201,4 +201,11 @@ Result<std::vector<double>> Tuner::Verify(int n_pairs) {
   return ratios;
 }
 
+bool IsResult(const Tuner& tuner, const TuneSettings& found,
+              const std::optional<TuneSettings>& kept) {
+  const TuneSettings defaults;
+  if (!(tuner.best() == defaults) || tuner.is_done()) return true;
+  return !(found == defaults) && kept == found;
+}
+
 }  // namespace larder

@@ -87,6 +87,12 @@ class Tuner {
   int n_measured_ = 0;
 };
 
+/// Whether what a tuning ended with is kept as a profile: settings other than the defaults always;
+/// the defaults when nothing is left to try, or when the settings `kept` before are `found`, the
+/// best before Verify, which did not hold.
+bool IsResult(const Tuner& tuner, const TuneSettings& found,
+              const std::optional<TuneSettings>& kept);
+
 double GeometricMean(const std::vector<double>& values);
 
 }  // namespace larder
