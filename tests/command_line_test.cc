@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "cli/engine_profile.h"
 #include "cli/machine_figures.h"
 #include "cli/machine_info.h"
 #include "cli/tune_log.h"
@@ -476,6 +477,25 @@ TEST(CommandLine, TuneKeepsAProfileThatLaterRunsName) {
   EXPECT_EQ(Larder(logits, cache).err.find("profile") != std::string::npos, kept);
   std::filesystem::remove_all(folder);
   std::remove(log.c_str());
+}
+
+TEST(CommandLine, AShorterContextThanTheProfilesBatchIsNoNews) {
+  const std::string folder = TemporaryPath("batch-cache");
+  EngineProfile profile;
+  profile.settings.batch = 128;
+  profile.budget_bytes = 256 << 20;
+  const char* before = std::getenv("XDG_CACHE_HOME");
+  const std::string cache_before = before == nullptr ? "" : before;
+  setenv("XDG_CACHE_HOME", folder.c_str(), 1);
+  const Status saved = SaveProfile(kModel, profile);
+  setenv("XDG_CACHE_HOME", cache_before.c_str(), 1);
+  ASSERT_TRUE(saved.ok()) << saved.message();
+  const Outcome outcome = Larder("logits --json --tokens 1,2,3 --memory 256M -m '" + kModel + "'",
+                                 "XDG_CACHE_HOME='" + folder + "'");
+  EXPECT_EQ(outcome.exit_status, 0);
+  EXPECT_THAT(outcome.err, HasSubstr("profile of this model"));
+  EXPECT_THAT(outcome.err, testing::Not(HasSubstr("does not fit this run")));
+  std::filesystem::remove_all(folder);
 }
 
 TEST(CommandLine, TuneSaysThatItCannotMakeTheFolderOfProfiles) {

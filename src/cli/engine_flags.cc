@@ -219,7 +219,8 @@ Result<std::unique_ptr<Engine>> LoadEngine(EngineOptions options) {
   progress.Erase();
   if (!engine.ok()) return engine;
   const EnginePlan& plan = (*engine)->plan();
-  if (options.preferred_batch > plan.max_batch) {
+  // A context that holds fewer is no want of memory.
+  if (std::min(options.preferred_batch, plan.context_tokens) > plan.max_batch) {
     PrintTo(stderr, "larder: the profile's --batch {} does not fit this run, which takes {}\n",
             options.preferred_batch, plan.max_batch);
   }
