@@ -93,6 +93,13 @@ Result<double> Positive(const nlohmann::json& json, const char* key, bool is_req
   return InvalidArgument("\"{}\" of the machine file is no number above 0", key);
 }
 
+// Below one byte or product a second, times are beyond all numbers.
+Result<double> Rate(const nlohmann::json& json, const char* key, bool is_required) {
+  LARDER_ASSIGN_OR_RETURN(const double rate, Positive(json, key, is_required));
+  if (rate >= 1 || !json.contains(key)) return rate;
+  return InvalidArgument("\"{}\" of the machine file is {:g}, less than 1 per second", key, rate);
+}
+
 // A disk may be full.
 Result<std::optional<std::uint64_t>> FreeBytes(const nlohmann::json& json) {
   const auto found = json.find("disk_free_bytes");
@@ -111,9 +118,9 @@ Result<DiskReadRate> ParseDiskRate(const nlohmann::json& json) {
   DiskReadRate rate;
   LARDER_ASSIGN_OR_RETURN(const double read_bytes, Positive(json, "read_bytes", true));
   LARDER_ASSIGN_OR_RETURN(const double depth, Positive(json, "depth", true));
-  LARDER_ASSIGN_OR_RETURN(rate.bytes_per_second, Positive(json, "bytes_per_second", true));
-  LARDER_ASSIGN_OR_RETURN(rate.lowest, Positive(json, "lowest", false));
-  LARDER_ASSIGN_OR_RETURN(rate.highest, Positive(json, "highest", false));
+  LARDER_ASSIGN_OR_RETURN(rate.bytes_per_second, Rate(json, "bytes_per_second", true));
+  LARDER_ASSIGN_OR_RETURN(rate.lowest, Rate(json, "lowest", false));
+  LARDER_ASSIGN_OR_RETURN(rate.highest, Rate(json, "highest", false));
   rate.read_bytes = static_cast<std::uint64_t>(std::max(read_bytes, 1.0));
   rate.depth = static_cast<int>(std::clamp(depth, 1.0, 1e6));
   if (rate.lowest == 0) rate.lowest = rate.bytes_per_second;
@@ -135,11 +142,11 @@ Result<ProductRate> ParseProduct(const nlohmann::json& json) {
                                           "few_multiply_adds_per_second"}));
   ProductRate rate;
   LARDER_ASSIGN_OR_RETURN(rate.dtype, DTypeFromName(json["type"].get<std::string>()));
-  LARDER_ASSIGN_OR_RETURN(rate.bytes_per_second, Positive(json, "bytes_per_second", true));
+  LARDER_ASSIGN_OR_RETURN(rate.bytes_per_second, Rate(json, "bytes_per_second", true));
   LARDER_ASSIGN_OR_RETURN(rate.multiply_adds_per_second,
-                          Positive(json, "multiply_adds_per_second", true));
+                          Rate(json, "multiply_adds_per_second", true));
   LARDER_ASSIGN_OR_RETURN(rate.few_multiply_adds_per_second,
-                          Positive(json, "few_multiply_adds_per_second", false));
+                          Rate(json, "few_multiply_adds_per_second", false));
   return rate;
 }
 
@@ -162,7 +169,7 @@ Status ParseLists(const nlohmann::json& json, MachineFigures* figures) {
       figures->disk_rates.push_back(rate);
     }
   } else {
-    LARDER_ASSIGN_OR_RETURN(const double rate, Positive(json, "disk_bytes_per_second", true));
+    LARDER_ASSIGN_OR_RETURN(const double rate, Rate(json, "disk_bytes_per_second", true));
     figures->disk_rates.push_back({1, kMostInFlight, rate, rate, rate});
   }
   const auto products = json.find("products");
@@ -267,17 +274,17 @@ Result<MachineFigures> ParseMachineFigures(const std::string& text) {
   figures.name = Text(json, "name");
   figures.disk = Text(json, "disk");
   LARDER_ASSIGN_OR_RETURN(figures.memory_bytes_per_second,
-                          Positive(json, "memory_bytes_per_second", true));
+                          Rate(json, "memory_bytes_per_second", true));
   LARDER_ASSIGN_OR_RETURN(const double memory_bytes, Positive(json, "memory_bytes", false));
   LARDER_ASSIGN_OR_RETURN(figures.disk_free_bytes, FreeBytes(json));
   LARDER_ASSIGN_OR_RETURN(const double n_threads, Positive(json, "n_threads", false));
   LARDER_ASSIGN_OR_RETURN(figures.state_bytes_per_second,
-                          Positive(json, "state_bytes_per_second", false));
+                          Rate(json, "state_bytes_per_second", false));
   LARDER_ASSIGN_OR_RETURN(figures.layer_overhead_seconds,
                           Positive(json, "layer_overhead_seconds", false));
   LARDER_ASSIGN_OR_RETURN(figures.read_cpu_seconds, Positive(json, "read_cpu_seconds", false));
   LARDER_ASSIGN_OR_RETURN(figures.multiply_adds_per_second,
-                          Positive(json, "multiply_adds_per_second", false));
+                          Rate(json, "multiply_adds_per_second", false));
   figures.memory_bytes = static_cast<std::uint64_t>(memory_bytes);
   figures.n_threads = static_cast<int>(std::min(n_threads, 1e6));
   LARDER_RETURN_IF_ERROR(ParseLists(json, &figures));

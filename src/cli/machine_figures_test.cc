@@ -110,6 +110,9 @@ TEST(MachineFigures, TheLeastAndWhatIsWrong) {
       {R"({"memory_bytes_per_second": 1, "disk_rates": [{"read_bytes": 1, "depth": 1,
           "bytes_per_second": 5, "lowset": 7}]})",
        "did you mean 'lowest'?"},
+      {R"({"memory_bytes_per_second": 5e-324, "disk_bytes_per_second": 1})",
+       "\"memory_bytes_per_second\" of the machine file is 4.94066e-324, less than 1 per second"},
+      {R"({"memory_bytes_per_second": 1, "disk_bytes_per_second": 0.5})", "less than 1 per second"},
   };
   for (const auto& [text, part] : cases) {
     const Result<MachineFigures> figures = ParseMachineFigures(text);

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "base/size.h"
+#include "cli/chat_screen.h"
 
 namespace larder {
 
@@ -27,12 +28,21 @@ std::string RangeText(const RateRange& range) {
 
 std::string Ms(double seconds) { return fmt::format("{:.1f}", 1e3 * seconds); }
 
+// A file's text on a line of a terminal.
+std::string OneLine(const std::string& text) {
+  std::string line = WithoutControls(text);
+  std::replace_if(
+      line.begin(), line.end(), [](char c) { return c == '\n' || c == '\t'; }, ' ');
+  return line;
+}
+
 std::string MachineText(const PlanReport& report) {
   const MachineFigures& machine = report.machine;
-  std::string text = fmt::format("machine: {}{} ({}): memory {:.1f} GB/s, disk {:.2f} GB/s",
-                                 machine.name, machine.disk.empty() ? "" : ", disk " + machine.disk,
-                                 report.machine_source, machine.memory_bytes_per_second / kGiga,
-                                 machine.DiskBytesPerSecond(576 << 10, 16.0 * (576 << 10)) / kGiga);
+  std::string text =
+      fmt::format("machine: {}{} ({}): memory {:.1f} GB/s, disk {:.2f} GB/s", OneLine(machine.name),
+                  machine.disk.empty() ? "" : ", disk " + OneLine(machine.disk),
+                  report.machine_source, machine.memory_bytes_per_second / kGiga,
+                  machine.DiskBytesPerSecond(576 << 10, 16.0 * (576 << 10)) / kGiga);
   if (machine.memory_bytes > 0)
     text += fmt::format(", {} memory", FormatBytes(machine.memory_bytes));
   if (machine.disk_free_bytes) {
@@ -70,23 +80,34 @@ std::string StandInText(const PlanReport& report) {
          "\n";
 }
 
-// Where more memory predicts less, it is the engine's batch that took it.
+// 0: not known, which nothing falls to or from.
+bool Falls(const RateRange& from, const RateRange& to) {
+  return from.expected > 0 && to.expected > 0 && to.expected < from.expected;
+}
+
+// Where more memory predicts less, it is the engine's batch that took it: the one that keeps the
+// rates of the row before; 0 where they do not fall.
+std::int64_t FasterBatch(const std::vector<PlanRow>& rows, std::size_t i) {
+  if (i == 0) return 0;
+  const PlanRow& less = rows[i - 1];
+  const PlanRow& more = rows[i];
+  if (!less.problem.empty() || more.plan.max_batch <= less.plan.max_batch) return 0;
+  const bool falls = Falls(less.decode, more.decode) || Falls(less.prefill, more.prefill);
+  return falls ? less.plan.max_batch : 0;
+}
+
 std::string BatchText(const PlanReport& report) {
   std::string text;
   for (const PlanTypes& types : report.types) {
-    for (std::size_t i = 1; i < types.rows.size(); ++i) {
-      const PlanRow& less = types.rows[i - 1];
-      const PlanRow& more = types.rows[i];
-      if (!less.problem.empty() || more.plan.max_batch <= less.plan.max_batch) continue;
-      if (more.decode.expected >= less.decode.expected &&
-          more.prefill.expected >= less.prefill.expected) {
-        continue;
-      }
+    for (std::size_t i = 0; i < types.rows.size(); ++i) {
+      const PlanRow& row = types.rows[i];
+      const std::int64_t faster = FasterBatch(types.rows, i);
+      if (faster == 0) continue;
       text += fmt::format(
           "{}{} with {}: prompts go in batches of {}, which helps long ones but takes memory from "
           "experts; --batch {} gives it back\n",
-          text.empty() ? "\n" : "", types.name, SizeToPaste(more.budget_bytes), more.plan.max_batch,
-          less.plan.max_batch);
+          text.empty() ? "\n" : "", types.name, SizeToPaste(row.budget_bytes), row.plan.max_batch,
+          faster);
     }
   }
   return text;
@@ -233,7 +254,11 @@ nlohmann::json ToJson(const PlanReport& report) {
                           {"whole_budget_bytes", types.whole_budget_bytes},
                           {"budgets", nlohmann::json::array()}};
     if (types.fits_disk) one["fits_disk"] = *types.fits_disk;
-    for (const PlanRow& row : types.rows) one["budgets"].push_back(ToJson(row));
+    for (std::size_t i = 0; i < types.rows.size(); ++i) {
+      one["budgets"].push_back(ToJson(types.rows[i]));
+      const std::int64_t faster = FasterBatch(types.rows, i);
+      if (faster > 0) one["budgets"].back()["faster_batch_tokens"] = faster;
+    }
     json["types"].push_back(std::move(one));
   }
   for (const PlanAdvice& advice : report.advice) {
