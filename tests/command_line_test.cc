@@ -574,6 +574,25 @@ TEST(CommandLine, AnOutputThatIsNoFileIsLeftAlone) {
   std::remove(pipe.c_str());
 }
 
+TEST(CommandLine, AnInputIsNotWrittenOver) {
+  const std::string model = TemporaryPath("kept.gguf");
+  const std::string link = TemporaryPath("link.npy");
+  const std::string ids = TemporaryPath("kept-ids.txt");
+  std::filesystem::copy_file(kModel, model);
+  std::filesystem::create_symlink(model, link);
+  std::ofstream(ids) << "1,2";
+  const std::string logits = "logits -m '" + model + "' --tokens '@" + ids + "' --npy ";
+  ExpectError(Larder(logits + "'" + model + "'"), 2, "is a model");
+  ExpectError(Larder(logits + "'" + link + "'"), 2, "is a model");
+  ExpectError(Larder(logits + "'" + ids + "'"), 2, "is an input");
+  ExpectError(Larder("run -p x -n 1 -m '" + model + "' --trace-routing '" + model + "'"), 2,
+              "is a model");
+  EXPECT_EQ(ReadAndRemove(ids), "1,2");
+  EXPECT_EQ(std::filesystem::file_size(model), std::filesystem::file_size(kModel));
+  std::remove(link.c_str());
+  std::remove(model.c_str());
+}
+
 TEST(CommandLine, SigtermRemovesTheUnfinishedFile) {
   const std::string output = TemporaryPath("stopped.gguf");
   // In the foreground `timeout` signals once; a second signal would end the program at once.

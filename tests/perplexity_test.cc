@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
@@ -17,7 +18,8 @@ namespace {
 
 struct Outcome {
   int exit_status = -1;
-  std::string text;  // stdout, or stderr when it failed
+  std::string text;     // stdout, or stderr when it failed
+  std::string printed;  // stdout
 };
 
 std::string ReadAndRemove(const std::string& path) {
@@ -27,16 +29,17 @@ std::string ReadAndRemove(const std::string& path) {
   return text;
 }
 
-Outcome Perplexity(const std::string& words) {
+// `before` stands before the program's name in the shell's line.
+Outcome Perplexity(const std::string& words, const std::string& before = "") {
   const std::string out = TemporaryPath("perplexity.out");
   const std::string err = TemporaryPath("perplexity.err");
   const std::string command =
-      "'" LARDER_BINARY "' perplexity " + words + " >'" + out + "' 2>'" + err + "'";
+      before + " '" LARDER_BINARY "' perplexity " + words + " >'" + out + "' 2>'" + err + "'";
   const int status = std::system(command.c_str());
   const std::string printed = ReadAndRemove(out);
   const std::string said = ReadAndRemove(err);
   const int exit_status = WIFEXITED(status) ? WEXITSTATUS(status) : 255;
-  return {exit_status, exit_status == 0 ? printed : said};
+  return {exit_status, exit_status == 0 ? printed : said, printed};
 }
 
 std::string TokenList(const GoldenModel& model) {
@@ -126,6 +129,27 @@ TEST(Perplexity, SavingWritesOverNoInput) {
     EXPECT_NE(outcome.text.find(output), std::string::npos) << outcome.text;
   }
   EXPECT_EQ(ReadAndRemove(ids), "1,2,3,4");
+}
+
+TEST(Perplexity, WhatWasScoredIsPrintedThoughItCannotBeSaved) {
+  const GoldenModel model = LoadGoldenModels().at(0);
+  const std::string saved = TemporaryPath("large.logits");
+  // One row waits in the writer's buffer until the end, and is larger than a file may be.
+  const Outcome outcome =
+      Perplexity(fmt::format("-m '{}' --tokens 1,2 --ctx 4 --save-logits '{}'", model.path, saved),
+                 "trap '' XFSZ; ulimit -f 1;");
+  EXPECT_EQ(outcome.exit_status, 1);
+  EXPECT_NE(outcome.text.find("cannot write " + saved), std::string::npos) << outcome.text;
+  EXPECT_NE(outcome.printed.find("1 of 2 tokens scored"), std::string::npos) << outcome.printed;
+  EXPECT_FALSE(std::filesystem::exists(saved));
+}
+
+TEST(Perplexity, OtherAnswersThanTheModelsOwnAreMarked) {
+  const GoldenModel model = LoadGoldenModels().at(0);
+  const std::string words = fmt::format("-m '{}' --tokens 1,2,3 --ctx 4 --json ", model.path);
+  EXPECT_FALSE(nlohmann::json::parse(Perplexity(words).text).contains("lossy"));
+  const Outcome outcome = Perplexity(words + "--experts 1");
+  EXPECT_NE(nlohmann::json::parse(outcome.text).value("lossy", ""), "") << outcome.text;
 }
 
 TEST(Perplexity, WrongUseIsOneSentence) {

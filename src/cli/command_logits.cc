@@ -11,10 +11,10 @@
 #include "cli/interrupt.h"
 #include "cli/npy_writer.h"
 #include "cli/output.h"
+#include "cli/output_file.h"
 #include "cli/progress.h"
 #include "cli/token_list.h"
 #include "engine/session.h"
-#include "format/gguf_writer.h"
 
 namespace larder {
 
@@ -89,7 +89,7 @@ Status PrintJson(Engine& engine, const std::vector<std::int32_t>& tokens) {
 }
 
 Status Logits(const LogitsFlags& flags) {
-  if (!flags.npy_path.empty()) LARDER_RETURN_IF_ERROR(CheckOutputPath(flags.npy_path));
+  LARDER_RETURN_IF_ERROR(CheckReplacedFile(flags.npy_path, {TokensFile(flags.tokens)}));
   LARDER_ASSIGN_OR_RETURN(EngineOptions options, MakeEngineOptions(flags.engine));
   LARDER_ASSIGN_OR_RETURN(const std::vector<std::int32_t> tokens, ParseTokenIds(flags.tokens));
   if (tokens.empty()) return InvalidArgument("logits needs at least one token in --tokens");

@@ -16,7 +16,6 @@
 #include "cli/saved_logits.h"
 #include "cli/token_list.h"
 #include "engine/session.h"
-#include "format/gguf_writer.h"
 #include "models/model.h"
 
 namespace larder {
@@ -140,27 +139,20 @@ Status CheckBase(const LogitsReader& base, const ScoredText& text, const std::st
   return Status::Ok();
 }
 
-Status Print(const PerplexityFlags& flags, const Divergence& divergence, const ScoredText& text) {
+Status Print(const PerplexityFlags& flags, const Divergence& divergence, const ScoredText& text,
+             const std::string& lossy) {
   if (flags.json) {
     nlohmann::json json = divergence.ToJson();
     json["n_tokens"] = text.n_tokens;
     json["ctx"] = text.window;
     json["stride"] = text.stride;
     json["step"] = flags.step;
+    if (!lossy.empty()) json["lossy"] = lossy;
     return WriteStdout(json.dump(2) + "\n");
   }
   return WriteStdout(fmt::format("{}\n{} of {} tokens scored, windows of {}, stride {}{}\n",
                                  divergence.Table(), divergence.n_scored(), text.n_tokens,
                                  text.window, text.stride, flags.step ? ", token by token" : ""));
-}
-
-// Known before a model is loaded and a text is read for hours.
-Status CheckSavePath(const PerplexityFlags& flags) {
-  if (flags.save_path.empty()) return Status::Ok();
-  std::vector<std::string> inputs = {flags.text_path};
-  if (flags.tokens.rfind('@', 0) == 0) inputs.push_back(flags.tokens.substr(1));
-  LARDER_RETURN_IF_ERROR(CheckOutputPath(flags.save_path));
-  return CheckOutputFile(flags.save_path, inputs);
 }
 
 // What is scored: `text` and its tokens. Reads only the model's headers, and gives their memory
@@ -183,7 +175,9 @@ Result<std::vector<std::int32_t>> ReadText(const PerplexityFlags& flags, const s
 }
 
 Status MeasureText(const PerplexityFlags& flags) {
-  LARDER_RETURN_IF_ERROR(CheckSavePath(flags));
+  // Known before a model is loaded and a text is read for hours.
+  LARDER_RETURN_IF_ERROR(
+      CheckReplacedFile(flags.save_path, {flags.text_path, TokensFile(flags.tokens)}));
   LARDER_ASSIGN_OR_RETURN(EngineOptions options, MakeEngineOptions(flags.engine));
   if (options.context_tokens == 0) options.context_tokens = kDefaultWindow;
   const std::int64_t window = options.context_tokens;
@@ -215,8 +209,13 @@ Status MeasureText(const PerplexityFlags& flags) {
   const Status scored = scorer.Run(writer.get(), base.get(), interrupt);
   interrupt.Watch(nullptr);
   LARDER_RETURN_IF_ERROR(scored);
-  if (writer != nullptr) LARDER_RETURN_IF_ERROR(writer->Finish());
-  return Print(flags, scorer.divergence(), text);
+  // Whichever of the two cannot be written, the other is.
+  const Status printed = Print(flags, scorer.divergence(), text, engine->plan().lossy);
+  if (writer != nullptr) {
+    const Status saved = writer->Finish();
+    if (printed.ok()) return saved;
+  }
+  return printed;
 }
 
 }  // namespace

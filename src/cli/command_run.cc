@@ -17,6 +17,7 @@
 #include "cli/generation.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
+#include "cli/output_file.h"
 #include "cli/probes.h"
 #include "cli/progress.h"
 #include "cli/routing_recorder.h"
@@ -59,7 +60,10 @@ struct RunFlags {
 Status CheckFlags(RunFlags* flags) {
   LARDER_RETURN_IF_ERROR(CheckSamplingFlags(flags->sampling));
   LARDER_ASSIGN_OR_RETURN(flags->think_mode, ParseThink(flags->think));
-  if (!flags->trace.empty()) LARDER_RETURN_IF_ERROR(CheckOutputPath(flags->trace));
+  if (!flags->trace.empty()) {
+    LARDER_RETURN_IF_ERROR(CheckOutputPath(flags->trace));
+    LARDER_RETURN_IF_ERROR(CheckOutputFile(flags->trace));
+  }
   if (flags->constraint.given() && flags->ignore_eos) {
     return InvalidArgument("--ignore-eos and an answer held to JSON exclude each other");
   }

@@ -10,6 +10,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "cli/replacing_file.h"
+
 namespace larder {
 
 namespace {
@@ -66,6 +68,13 @@ Status CheckOutputFile(const std::string& path, const std::vector<std::string>& 
     return InvalidArgument("the output {} is a model; write to another file", path);
   }
   return TryToOpen(path, 0);
+}
+
+Status CheckReplacedFile(const std::string& path, const std::vector<std::string>& inputs) {
+  if (path.empty()) return Status::Ok();
+  LARDER_RETURN_IF_ERROR(CheckOutputFile(path, inputs));
+  // Unfinished, it leaves nothing behind.
+  return ReplacingFile::Create(path).status();
 }
 
 bool IsSameFile(const std::string& path, const std::string& other) {

@@ -56,6 +56,21 @@ TEST_F(OutputFile, WhatCannotBeWrittenIsSaid) {
   EXPECT_EQ(CheckOutputFile(input + "/file").code(), StatusCode::kIoError) << "no folder at all";
 }
 
+TEST_F(OutputFile, WhatCannotBeReplacedIsSaid) {
+  const std::string input = Make("ids", "1,2");
+  EXPECT_TRUE(CheckReplacedFile("").ok());
+  EXPECT_NE(CheckReplacedFile(input, {input}).message().find("is an input"), std::string::npos);
+  EXPECT_EQ(CheckReplacedFile("/dev/null").code(), StatusCode::kInvalidArgument);
+  // It can be written, but nothing beside it has a name so long.
+  const std::string longest = Make(std::string(250, 'a'), "older");
+  EXPECT_EQ(CheckReplacedFile(longest).code(), StatusCode::kIoError);
+  EXPECT_EQ(ReadTextFile(longest).value(), "older");
+  // The name that other writers give their unfinished file is the user's own.
+  std::filesystem::create_directory(folder_ + "/new.tmp");
+  EXPECT_TRUE(CheckReplacedFile(folder_ + "/new").ok());
+  EXPECT_FALSE(std::filesystem::exists(folder_ + "/new"));
+}
+
 TEST_F(OutputFile, OneFileUnderTwoNamesIsKnown) {
   EXPECT_TRUE(IsSameFile(folder_ + "/new", folder_ + "/./new"));
   std::filesystem::create_directory_symlink(folder_, folder_ + "/here");

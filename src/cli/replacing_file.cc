@@ -22,7 +22,9 @@ Result<std::unique_ptr<ReplacingFile>> ReplacingFile::Create(const std::string& 
   struct stat info = {};
   const bool is_there = stat(path.c_str(), &info) == 0;
   if (is_there) {
-    if (!S_ISREG(info.st_mode)) return InvalidArgument("{} is no file to write to", path);
+    if (!S_ISREG(info.st_mode)) {
+      return InvalidArgument("the output {} is not a regular file; give the name of one", path);
+    }
     std::error_code error;
     target = std::filesystem::canonical(path, error).string();
     if (error) return IoError("cannot write {}: {}", path, error.message());

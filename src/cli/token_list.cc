@@ -60,10 +60,14 @@ Result<std::string> ReadRegularFile(const std::string& path, std::uint64_t most_
   return ReadTextFile(path);
 }
 
+std::string TokensFile(const std::string& text) {
+  return text.rfind('@', 0) == 0 ? text.substr(1) : "";
+}
+
 Result<std::vector<std::int32_t>> ParseTokenIds(const std::string& text) {
   std::string ids_text = text;
-  if (!text.empty() && text[0] == '@') {
-    LARDER_ASSIGN_OR_RETURN(ids_text, ReadTextFile(text.substr(1)));
+  if (const std::string path = TokensFile(text); !path.empty()) {
+    LARDER_ASSIGN_OR_RETURN(ids_text, ReadTextFile(path));
   }
   constexpr const char* kSeparators = ", \t\r\n";
   std::vector<std::int32_t> ids;

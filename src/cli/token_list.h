@@ -14,6 +14,9 @@ namespace larder {
 /// names the first word that is no id.
 Result<std::vector<std::int32_t>> ParseTokenIds(const std::string& text);
 
+/// FILE of such an "@FILE", else "".
+std::string TokensFile(const std::string& text);
+
 /// All bytes of stdin.
 Result<std::string> ReadStdin();
 
