@@ -384,6 +384,7 @@ TEST(CommandLine, BenchIsRepeatable) {
   ASSERT_EQ(a.at("results").size(), 3u);  // pp9 cold, pp9 warm, tg5
   for (std::size_t i = 0; i < 3; ++i) {
     EXPECT_EQ(a["results"][i].at("hash"), b["results"][i].at("hash")) << i;
+    EXPECT_EQ(a["results"][i].at("first_repetition"), i == 1 ? 1 : 0);
   }
   EXPECT_GT(a.at("machine").at("disk_bytes_per_second"), 0);
   EXPECT_GT(a.at("summary").at("decode_tokens_per_second"), 0);
@@ -434,6 +435,10 @@ TEST(CommandLine, ABenchThatDoesNotFitItsContextMeasuresNothing) {
       Larder("bench -p 8 -n 4 -d 0,20 --ctx 25 -r 1 -o json -m '" + kModel + "'");
   ExpectError(outcome, 2, "pp8 @ d20 needs 28 positions and --ctx gives 25");
   EXPECT_EQ(outcome.err.find("repetition"), std::string::npos) << outcome.err;
+  ExpectError(Larder("bench -p 8,5000 -n 0 -r 1 -m '" + kModel + "'"), 2,
+              "pp5000 needs 5000 positions and this model was made for 4096");
+  const std::string special = "bench --sustained 0.001 -n 2,9999 --ctx 64 -m '" + kModel + "'";
+  EXPECT_EQ(Larder(special).exit_status, 0) << "only the first test is run";
 }
 
 TEST(CommandLine, HelpNamesEachCommandsOwnContext) {

@@ -37,6 +37,9 @@ Result<BenchRates> ReadRow(const nlohmann::json& json) {
     row.rates.push_back(rate);
   }
   if (json.contains("hash") && json["hash"].is_string()) row.hash = json["hash"];
+  if (json.contains("first_repetition") && json["first_repetition"].is_number_integer()) {
+    row.first_repetition = json["first_repetition"].get<std::int64_t>();
+  }
   return row;
 }
 
@@ -91,9 +94,25 @@ std::string ValueOf(const BenchSetup& setup, const std::string& name) {
   return "";
 }
 
+// Such a routing goes on from where the last test left it.
+bool HasSequence(const BenchSetup& setup) {
+  const std::string routing = ValueOf(setup, "routing");
+  return routing.rfind("workload ", 0) == 0 || routing.rfind("trace ", 0) == 0;
+}
+
+bool IsSameWork(const BenchRates& before, const BenchRates& after) {
+  return before.test == after.test && before.rates.size() == after.rates.size();
+}
+
+// Each repetition has tokens of its own.
+bool IsOfSameRepetitions(const BenchRates& before, const BenchRates& after) {
+  return IsSameWork(before, after) && before.first_repetition && after.first_repetition &&
+         *before.first_repetition == *after.first_repetition;
+}
+
 // Nothing but these may change an answer.
-bool MustAgree(const BenchRates& before, const BenchRates& after) {
-  if (before.rates.size() != after.rates.size()) return false;
+bool HasSameAnswers(const BenchRates& before, const BenchRates& after) {
+  if (!IsOfSameRepetitions(before, after)) return false;
   for (const char* name : {"model", "model's size in bytes", "change of the model's own answers",
                            "routing", "setting seed", "setting recall"}) {
     if (ValueOf(before.setup, name) != ValueOf(after.setup, name)) return false;
@@ -196,7 +215,9 @@ std::vector<std::string> SetupDifferences(const std::vector<BenchRates>& before,
       AddOnce(fmt::format("the {} differs: {} / {}", name, earlier, value), &differences);
     }
     if (then->hash.empty() || now.hash.empty() || then->hash == now.hash) continue;
-    if (MustAgree(*then, now)) {
+    const bool is_same_sequence =
+        !HasSequence(now.setup) || std::equal(before.data(), then, after.data(), &now, IsSameWork);
+    if (is_same_sequence && HasSameAnswers(*then, now)) {
       AddOnce(fmt::format("the answers of {} {} differ: hash {} / {}", now.test, now.state,
                           ValueText(then->hash), now.hash),
               &differences);

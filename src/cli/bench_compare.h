@@ -2,7 +2,9 @@
 // worth. Pure functions; the earlier report is hostile until checked.
 #pragma once
 
+#include <cstdint>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,6 +27,8 @@ struct BenchRates {
   std::vector<double> rates;  // tokens/s of its repetitions
   BenchSetup setup = {};
   std::string hash = {};  // of the answers; empty: not known
+  /// Which of the test's repetitions its first is; older reports do not say.
+  std::optional<std::int64_t> first_repetition = {};
 };
 
 /// From what `bench -o json` or `-o jsonl` wrote; kDataError says what is wrong with it.
@@ -49,7 +53,8 @@ std::vector<BenchRatio> CompareRows(const std::vector<BenchRates>& before,
                                     const std::vector<BenchRates>& after);
 
 /// "the model differs: a.gguf / b.gguf", the earlier one first: all in which rows that both have
-/// differ. Answers that differ are named where nothing in the setup may change them.
+/// differ. Answers that differ are named where nothing in the setup may change them, and both rows
+/// are of the same repetitions. Each list is all rows of its report, in their order.
 std::vector<std::string> SetupDifferences(const std::vector<BenchRates>& before,
                                           const std::vector<BenchRates>& after);
 

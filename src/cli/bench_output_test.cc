@@ -274,6 +274,38 @@ TEST(BenchCompare, OtherAnswersOfTheSameSetupAreSaid) {
             std::vector<std::string>{"the model differs: model.gguf / other.gguf"});
 }
 
+TEST(BenchCompare, AnswersOfOtherRepetitionsMayDiffer) {
+  BenchReport old = ExampleReport();
+  old.rows[1].first_repetition = 1;  // behind a cold one
+  BenchReport now = old;
+  now.rows[1].hash = 1;
+  EXPECT_EQ(Differences(old, now).size(), 1u);
+  now.rows[1].first_repetition = 0;
+  EXPECT_TRUE(Differences(old, now).empty());
+  nlohmann::json older = ToJson(old);
+  for (nlohmann::json& row : older["results"]) row.erase("first_repetition");
+  const auto rows = ReadBenchRows(older.dump());
+  ASSERT_TRUE(rows.ok()) << rows.status().message();
+  for (const int first : {0, 1}) {
+    now.rows[1].first_repetition = first;
+    EXPECT_TRUE(SetupDifferences(*rows, RatesOf(now)).empty()) << "an older report does not say";
+  }
+}
+
+TEST(BenchCompare, AWorkloadGoesOnFromTestToTest) {
+  BenchReport old = ExampleReport();
+  BenchReport now = old;
+  now.rows[0].test.n_tokens = 1024;
+  now.rows[1].hash = 1;
+  EXPECT_EQ(Differences(old, now).size(), 1u) << "the model's own router knows nothing of others";
+  old.routing = now.routing = "workload mid, lookahead with recall 0.75";
+  EXPECT_TRUE(Differences(old, now).empty());
+  now.rows[0] = old.rows[0];
+  EXPECT_EQ(Differences(old, now).size(), 1u);
+  now.rows[0].rates.pop_back();
+  EXPECT_TRUE(Differences(old, now).empty());
+}
+
 TEST(BenchCompare, ADifferenceIsOneLine) {
   BenchReport old = ExampleReport();
   const BenchReport now = old;
@@ -321,13 +353,22 @@ TEST(BenchSustained, LastQuarterOverFirst) {
   for (const double seconds : {10.0, 10.0, 10.0, 10.0, 10.0, 10.0, 20.0, 20.0}) {
     run.windows.push_back({seconds, 100, 0.5, 0});
   }
-  EXPECT_DOUBLE_EQ(run.LastOverFirst(), 0.5);
+  EXPECT_DOUBLE_EQ(run.LastOverFirst().value(), 0.5);
   EXPECT_DOUBLE_EQ(run.Rate(), 8.0);
-  EXPECT_EQ(SustainedRun{}.LastOverFirst(), 0);
+  EXPECT_FALSE(SustainedRun{}.LastOverFirst());
   EXPECT_EQ(ToJson(run)["windows"].size(), 8u);
   run.is_interrupted = true;
   EXPECT_EQ(ToJson(run)["interrupted"], true);
+  EXPECT_EQ(ToJson(run)["last_over_first"], 0.5);
   EXPECT_NE(ToMarkdown(run).find(" over 100 s, then interrupted; "), std::string::npos);
+}
+
+TEST(BenchSustained, OneWindowHasNoLastQuarter) {
+  SustainedRun run;
+  run.windows.push_back({10, 100, 0.5, 0});
+  EXPECT_TRUE(ToJson(run)["last_over_first"].is_null());
+  const std::string text = ToMarkdown(run);
+  EXPECT_NE(text.find("\n10.00 tokens/s over 10 s\n"), std::string::npos) << text;
 }
 
 TEST(NumberList, ListsAndWhatIsNone) {

@@ -154,6 +154,7 @@ nlohmann::json ToJson(const BenchRow& row) {
                          {"n_tokens", row.test.n_tokens},
                          {"depth", row.test.depth},
                          {"n_repetitions", row.rates.size()},
+                         {"first_repetition", row.first_repetition},
                          {"tokens_per_second",
                           {{"median", row.median_rate},
                            {"lowest", row.lowest_rate},
@@ -250,6 +251,7 @@ std::vector<BenchRow> MakeRows(const BenchTest& test,
     }
     if (in_state.empty()) continue;
     rows.push_back(MakeRow(test, in_state));
+    rows.back().first_repetition = static_cast<int>(in_state.front() - repetitions.data());
     FillLimits(layout, shape, rates, &rows.back());
   }
   return rows;
@@ -260,7 +262,7 @@ std::vector<BenchRates> RatesOf(const BenchReport& report) {
   const BenchSetup setup = SetupOf(ToJson(report));
   for (const BenchRow& row : report.rows) {
     rates.push_back({row.test.Name(), row.cold ? "cold" : "warm", row.rates, setup,
-                     fmt::format("{:016x}", row.hash)});
+                     fmt::format("{:016x}", row.hash), row.first_repetition});
   }
   return rates;
 }

@@ -18,6 +18,7 @@ namespace larder {
 struct BenchRow {
   BenchTest test;
   bool cold = false;
+  int first_repetition = 0;   // of the test's, from 0
   std::vector<double> rates;  // tokens/s, one per repetition
   double median_rate = 0;
   double lowest_rate = 0;

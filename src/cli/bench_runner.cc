@@ -69,21 +69,20 @@ void BenchRunner::Take(BenchRepetition* repetition, std::int64_t n_tokens,
   }
 }
 
-Result<BenchRepetition> BenchRunner::RunPrompt(const BenchTest& test, int repetition) {
+Status BenchRunner::RunPrompt(const BenchTest& test, int repetition, BenchRepetition* result) {
   LARDER_RETURN_IF_ERROR(FillTo(test.depth, repetition));
   const std::vector<std::int32_t> tokens = Tokens(test.depth, test.n_tokens, repetition);
-  BenchRepetition result;
-  const auto hash = [&result](std::int64_t, std::span<const float> logits) {
-    result.hash = Fnv1a(logits.data(), logits.size_bytes());
+  const auto hash = [result](std::int64_t, std::span<const float> logits) {
+    result->hash = Fnv1a(logits.data(), logits.size_bytes());
   };
   ResetCounts();
   const std::int64_t start_us = NowUs();
   LARDER_RETURN_IF_ERROR(session_->Append(tokens, LogitsFor::kLastToken, hash));
-  Take(&result, test.n_tokens, start_us);
-  return result;
+  Take(result, test.n_tokens, start_us);
+  return Status::Ok();
 }
 
-Result<BenchRepetition> BenchRunner::RunAnswer(const BenchTest& test, int repetition) {
+Status BenchRunner::RunAnswer(const BenchTest& test, int repetition, BenchRepetition* result) {
   LARDER_RETURN_IF_ERROR(FillTo(test.depth, repetition));
   const bool is_fed = !options_.tokens.empty();
   const std::vector<std::int32_t> fed = Tokens(test.depth, is_fed ? test.n_tokens : 1, repetition);
@@ -91,29 +90,33 @@ Result<BenchRepetition> BenchRunner::RunAnswer(const BenchTest& test, int repeti
   params.temperature = is_fed ? 0 : 1;
   params.seed = options_.seed + static_cast<std::uint64_t>(repetition);
   Sampler sampler(params);
-  BenchRepetition result;
-  result.hash = Fnv1a(nullptr, 0);
+  result->hash = Fnv1a(nullptr, 0);
   std::int32_t next = fed[0];
   const auto sample = [&](std::int64_t, std::span<const float> logits) {
     next = sampler.Sample(logits);
   };
   ResetCounts();
   const std::int64_t start_us = NowUs();
-  for (std::int64_t i = 0; i < test.n_tokens; ++i) {
-    if (options_.interrupted && options_.interrupted()) return Cancelled("stopped");
-    const std::int32_t token = is_fed ? fed[static_cast<std::size_t>(i)] : next;
+  Status status;
+  std::int64_t n_done = 0;
+  for (; n_done < test.n_tokens; ++n_done) {
+    if (options_.interrupted && options_.interrupted()) status = Cancelled("stopped");
+    if (!status.ok()) break;
+    const std::int32_t token = is_fed ? fed[static_cast<std::size_t>(n_done)] : next;
     const std::int64_t token_start_us = NowUs();
-    LARDER_RETURN_IF_ERROR(session_->Append({&token, 1}, LogitsFor::kLastToken, sample));
-    result.token_seconds.push_back(SecondsSince(token_start_us));
-    result.hash = Fnv1a(&next, sizeof(next), result.hash);
+    status = session_->Append({&token, 1}, LogitsFor::kLastToken, sample);
+    if (!status.ok()) break;
+    result->token_seconds.push_back(SecondsSince(token_start_us));
+    result->hash = Fnv1a(&next, sizeof(next), result->hash);
   }
-  Take(&result, test.n_tokens, start_us);
-  return result;
+  Take(result, n_done, start_us);
+  return status;
 }
 
 Result<std::vector<LookaheadPair>> BenchRunner::RunPairs(const BenchTest& test, int n_pairs) {
   std::vector<LookaheadPair> pairs;
-  LARDER_RETURN_IF_ERROR(RunAnswer(test, 0).status());
+  BenchRepetition not_counted;
+  LARDER_RETURN_IF_ERROR(RunAnswer(test, 0, &not_counted));
   for (int i = 0; i < n_pairs; ++i) {
     if (options_.on_start) {
       options_.on_start(fmt::format("{}, lookahead pair {} of {}", test.Name(), i + 1, n_pairs));
@@ -122,7 +125,8 @@ Result<std::vector<LookaheadPair>> BenchRunner::RunPairs(const BenchTest& test, 
     for (int half = 0; half < 2; ++half) {
       const bool is_with = (i + half) % 2 == 0;
       engine_->SetLookahead(is_with ? LookaheadMode::kAuto : LookaheadMode::kOff);
-      LARDER_ASSIGN_OR_RETURN(const BenchRepetition repetition, RunAnswer(test, 1 + 2 * i + half));
+      BenchRepetition repetition;
+      LARDER_RETURN_IF_ERROR(RunAnswer(test, 1 + 2 * i + half, &repetition));
       (is_with ? pair.with : pair.without) = repetition.figures.tokens_per_second();
     }
     pairs.push_back(pair);
@@ -137,14 +141,12 @@ Result<SustainedRun> BenchRunner::RunSustained(const BenchTest& test, double sec
   SustainedWindow window;
   const double window_s = seconds / n_windows;
   double total_s = 0;
-  for (int i = 0; total_s < seconds; ++i) {
-    const Result<BenchRepetition> answer = RunAnswer(test, i);
-    if (!answer.ok() && (answer.status().code() != StatusCode::kCancelled || i == 0)) {
-      return answer.status();
-    }
-    run.is_interrupted = !answer.ok();
-    if (run.is_interrupted) break;
-    const BenchRepetition& repetition = *answer;
+  for (int i = 0; total_s < seconds && !run.is_interrupted; ++i) {
+    BenchRepetition repetition;
+    const Status answered = RunAnswer(test, i, &repetition);
+    run.is_interrupted = answered.code() == StatusCode::kCancelled;
+    if (!answered.ok() && !run.is_interrupted) return answered;
+    if (repetition.figures.n_tokens == 0) break;
     sum.n_hits += repetition.figures.experts.n_hits;
     sum.n_misses += repetition.figures.experts.n_misses;
     window.bytes_read += static_cast<double>(repetition.figures.experts.bytes_read);
@@ -164,6 +166,7 @@ Result<SustainedRun> BenchRunner::RunSustained(const BenchTest& test, double sec
     window.hit_rate = HitRate(sum);
     run.windows.push_back(window);
   }
+  if (run.windows.empty()) return Cancelled("stopped");
   return run;
 }
 
@@ -175,8 +178,9 @@ Result<std::vector<BenchRepetition>> BenchRunner::Run(const BenchTest& test) {
           fmt::format("{}, repetition {} of {}", test.Name(), i + 1, options_.n_repetitions));
     }
     const bool cold = cold_ && test.depth == 0;
-    LARDER_ASSIGN_OR_RETURN(BenchRepetition repetition,
-                            test.is_prompt ? RunPrompt(test, i) : RunAnswer(test, i));
+    BenchRepetition repetition;
+    LARDER_RETURN_IF_ERROR(test.is_prompt ? RunPrompt(test, i, &repetition)
+                                          : RunAnswer(test, i, &repetition));
     repetition.cold = cold;
     cold_ = false;
     repetitions.push_back(std::move(repetition));

@@ -57,12 +57,13 @@ class BenchRunner {
   Result<std::vector<LookaheadPair>> RunPairs(const BenchTest& test, int n_pairs);
 
   /// Answers of test.n_tokens one after the other for `seconds`, counted in `n_windows` windows. An
-  /// interrupt ends it behind its last whole answer; kCancelled when there was none.
+  /// interrupt ends it behind its last whole token; kCancelled when there was none.
   Result<SustainedRun> RunSustained(const BenchTest& test, double seconds, int n_windows);
 
  private:
-  Result<BenchRepetition> RunPrompt(const BenchTest& test, int repetition);
-  Result<BenchRepetition> RunAnswer(const BenchTest& test, int repetition);
+  Status RunPrompt(const BenchTest& test, int repetition, BenchRepetition* result);
+  /// Of an answer that an interrupt ends, `result` has the tokens before it.
+  Status RunAnswer(const BenchTest& test, int repetition, BenchRepetition* result);
   std::vector<std::int32_t> Tokens(std::int64_t first, std::int64_t n, int repetition) const;
   Status FillTo(std::int64_t depth, int repetition);
   void ResetCounts();

@@ -22,12 +22,13 @@ double RateOf(const std::vector<SustainedWindow>& windows, std::size_t begin, st
 
 double SustainedRun::Rate() const { return RateOf(windows, 0, windows.size()); }
 
-double SustainedRun::LastOverFirst() const {
+std::optional<double> SustainedRun::LastOverFirst() const {
   const std::size_t n = windows.size();
-  if (n < 2) return 0;
+  if (n < 2) return std::nullopt;
   const std::size_t part = std::max<std::size_t>(1, n / 4);
   const double first = RateOf(windows, 0, part);
-  return first > 0 ? RateOf(windows, n - part, n) / first : 0;
+  if (first <= 0) return std::nullopt;
+  return RateOf(windows, n - part, n) / first;
 }
 
 std::string ToMarkdown(const SustainedRun& run) {
@@ -39,16 +40,18 @@ std::string ToMarkdown(const SustainedRun& run) {
                         window.seconds > 0 ? window.bytes_read / window.seconds / 1e9 : 0);
     at += window.seconds;
   }
-  return text + fmt::format(
-                    "{:.2f} tokens/s over {:.0f} s{}; the last quarter ran at {:.3f} of the "
-                    "first\n",
-                    run.Rate(), at, run.is_interrupted ? ", then interrupted" : "",
-                    run.LastOverFirst());
+  text += fmt::format("{:.2f} tokens/s over {:.0f} s{}", run.Rate(), at,
+                      run.is_interrupted ? ", then interrupted" : "");
+  if (const std::optional<double> ratio = run.LastOverFirst()) {
+    text += fmt::format("; the last quarter ran at {:.3f} of the first", *ratio);
+  }
+  return text + "\n";
 }
 
 nlohmann::json ToJson(const SustainedRun& run) {
+  const std::optional<double> ratio = run.LastOverFirst();
   nlohmann::json json = {{"tokens_per_second", run.Rate()},
-                         {"last_over_first", run.LastOverFirst()},
+                         {"last_over_first", ratio ? nlohmann::json(*ratio) : nlohmann::json()},
                          {"interrupted", run.is_interrupted},
                          {"windows", nlohmann::json::array()}};
   for (const SustainedWindow& window : run.windows) {

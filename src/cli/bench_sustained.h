@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,8 +22,8 @@ struct SustainedRun {
   std::vector<SustainedWindow> windows;
   bool is_interrupted = false;  // before its time was over
 
-  /// Rate of the last quarter of the windows over that of the first; 0 with fewer than two.
-  double LastOverFirst() const;
+  /// Rate of the last quarter of the windows over that of the first; none with fewer than two.
+  std::optional<double> LastOverFirst() const;
   double Rate() const;
 };
 

@@ -143,6 +143,8 @@ Result<std::vector<BenchTest>> MakeTests(const BenchFlags& flags) {
       if (n > 0) tests.push_back({false, n, depth});
     }
   }
+  // --pairs and --sustained have the first to themselves.
+  if (answers_only && !tests.empty()) tests.resize(1);
   if (tests.empty()) {
     return answers_only ? InvalidArgument("--pairs and --sustained need answers: -n 0 leaves none")
                         : InvalidArgument("-p 0 and -n 0 leave nothing to measure");
@@ -315,14 +317,26 @@ Status Print(const BenchFlags& flags, const BenchReport& report) {
   return WriteStdout(flags.output == "csv" ? ToCsv(report) : ToJsonLines(report));
 }
 
+// Positions that the model was made for. Reads only headers.
+Result<std::int64_t> TrainedContext(const std::string& model_path) {
+  LARDER_ASSIGN_OR_RETURN(const GgufModel file, OpenGguf(model_path));
+  LARDER_ASSIGN_OR_RETURN(const std::unique_ptr<Model> model, MakeModel(file, ModelOverrides{}));
+  return model->shape().context_length;
+}
+
 // The context given, or what the longest test needs; known before the first is measured.
 Status SettleContext(const BenchFlags& flags, EngineOptions* options) {
+  LARDER_ASSIGN_OR_RETURN(const std::int64_t n_possible, TrainedContext(options->model_path));
   std::int64_t n_needed = 0;
   for (const BenchTest& test : flags.tests) {
     const std::int64_t n_positions = test.depth + test.n_tokens;
     if (options->context_tokens > 0 && n_positions > options->context_tokens) {
       return InvalidArgument("{} needs {} positions and --ctx gives {}; give a larger one or none",
                              test.Name(), n_positions, options->context_tokens);
+    }
+    if (n_positions > n_possible) {
+      return InvalidArgument("{} needs {} positions and this model was made for {}", test.Name(),
+                             n_positions, n_possible);
     }
     n_needed = std::max(n_needed, n_positions);
   }

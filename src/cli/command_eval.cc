@@ -127,11 +127,7 @@ nlohmann::json Report(const EvalFlags& flags, const Engine& engine, const EvalRu
       {"results", ToJson(CountChecks(answers))},
       {"answers", nlohmann::json::array()}};
   if (!engine.plan().lossy.empty()) json["lossy"] = engine.plan().lossy;
-  if (!run.status.ok()) {
-    // Each depth of the program has its own word for Ctrl-C.
-    json["stopped"] =
-        run.status.code() == StatusCode::kCancelled ? "interrupted" : run.status.message();
-  }
+  if (!run.status.ok()) json["stopped"] = WhyStopped(run.status);
   for (const EvalAnswer& answer : answers) json["answers"].push_back(ToJson(answer));
   return json;
 }
@@ -239,8 +235,8 @@ std::string Table(const EvalRun& run) {
   const std::vector<EvalAnswer>& answers = run.answers;
   std::string text = ToMarkdown(CountChecks(answers));
   if (!run.status.ok()) {
-    text +=
-        fmt::format("\nnot all were answered, only {}: {}\n", answers.size(), run.status.message());
+    text += fmt::format("\nnot all were answered, only {}: {}\n", answers.size(),
+                        WhyStopped(run.status));
   }
   const std::ptrdiff_t n = CountTooLong(answers);
   if (n > 0) {

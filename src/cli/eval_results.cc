@@ -51,6 +51,10 @@ std::vector<EvalCount> CountChecks(const std::vector<EvalAnswer>& answers) {
   return counts;
 }
 
+std::string WhyStopped(const Status& status) {
+  return status.code() == StatusCode::kCancelled ? "interrupted" : status.message();
+}
+
 std::string ToMarkdown(const std::vector<EvalCount>& counts) {
   std::string text =
       "| group | check | passed | of | share | 95 % interval |\n"

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/status.h"
 #include "cli/eval_task.h"
 
 namespace larder {
@@ -41,6 +42,10 @@ struct EvalCount {
 
 /// By group and check, in the order in which they come first.
 std::vector<EvalCount> CountChecks(const std::vector<EvalAnswer>& answers);
+
+/// Why a run ended before its last answer. Each depth of the program has its own word for Ctrl-C;
+/// this is always "interrupted".
+std::string WhyStopped(const Status& status);
 
 std::string ToMarkdown(const std::vector<EvalCount>& counts);
 nlohmann::json ToJson(const std::vector<EvalCount>& counts);

@@ -120,6 +120,11 @@ TEST(EvalTask, ChoicesByLikelihood) {
   EXPECT_TRUE(Passed(JudgeChoice(task, {-4, -2}), "right"));
 }
 
+TEST(EvalResults, AnInterruptIsCalledTheSameWhereverItCame) {
+  EXPECT_EQ(WhyStopped(Cancelled("task 34: stopped")), "interrupted");
+  EXPECT_EQ(WhyStopped(IoError("no disk")), "no disk");
+}
+
 TEST(EvalResults, WilsonsIntervals) {
   // From the closed form with z = 1.96: 8 of 10 and the ends.
   EXPECT_NEAR(WilsonInterval(8, 10).low, 0.4902, 1e-4);
