@@ -2,7 +2,8 @@
 
     python quality.py --f32 FILE     all rows; FILE is the export of the unquantized weights (README.md)
     python quality.py                the rows from the shipped file; the others stay as they were measured
-    python quality.py --check        measures the shipped file's rows again and says where they print other figures
+    python quality.py --check        measures the shipped file's rows again and says where they print other figures,
+                                 and which of page and pictures are not what --page makes
     python quality.py --page         measures nothing: page and pictures from docs/quality.json
 
     python quality.py --rates        measures the rates of the shipped file's rows (with --f32 FILE of all rows) again and nothing else
@@ -27,7 +28,6 @@ SUITES = os.path.join(ROOT, "models", "demo", "suites")
 SHIPPED = os.path.join(ROOT, "models", "demo", "larder-demo.gguf")
 DOCS = os.path.join(ROOT, "docs")
 DATA = os.path.join(DOCS, "quality.json")
-PAGE = os.path.join(DOCS, "quality.md")
 TYPES = ["F32", "F16", "Q8_0", "Q6_K", "Q5_K", "Q4_K", "IQ4_XS", "Q3_K", "Q2_K"]
 EXPERTS = [1, 2, 3, 6, 8, 12, 16]
 MASSES = ["0.95", "0.9", "0.8", "0.7", "0.6"]
@@ -192,15 +192,20 @@ class Picture:
             lowest[round(px / 90)] = line
             self.parts.append(f"<circle cx='{px:.1f}' cy='{py:.1f}' r='5' fill='{colour}'/><text x='{px + 9:.1f}' y='{line:.1f}'>{name}</text>")
 
-    def write(self, path):
-        with open(path, "w", encoding="utf-8") as file:
-            file.write("\n".join(self.parts + ["</svg>"]) + "\n")
+    def text(self):
+        return "\n".join(self.parts + ["</svg>"]) + "\n"
 
 
-def draw(path, title, rows):
+def draw(title, rows):
     points = [(r["expert_bytes"] / 1024, r["kl"], r["name"].replace("`", ""), rows[0]["call_right"] - r["call_right"])
               for r in rows if r["kl"] > 0]
-    Picture(title, points).write(os.path.join(DOCS, path))
+    return Picture(title, points).text()
+
+
+def points_lost(data, *kinds):
+    """The most right calls that a row of these kinds loses to its table's first row, in points."""
+    return max(100 * (rows[0]["call_right"] - row["call_right"])
+               for rows in (data["shipped"], data["unquantized"]) for row in rows if row["kind"] in ("shipped",) + kinds)
 
 
 def make_page(data):
@@ -218,8 +223,8 @@ JSON and tool calls by `larder eval` on {data['tasks']} unseen prompts each ([ev
 points. *expert KiB per token* is what one answer token multiplies. *rate* is that of answers, as a multiple of the first row's, measured in turns with it ({RATE_PAIRS} pairs, median), on
 {data['machine']} with all experts in memory. Only the rate differs from run to run: on a model this small and a machine with others on it by a tenth.
 
-The tasks notice little of what KL divergence shows: this model's answers are so certain that one expert instead of four, or 2 bits, change one call
-in fifty. Where answers hang by less, KL divergence is the warning.
+The tasks notice little of what KL divergence shows: this model's answers are so certain that fewer experts, or less of their weight, cost at most
+{points_lost(data, 'experts', 'mass'):.1f} points of right calls, and fewer bits at most {points_lost(data, 'types'):.1f}. Where answers hang by less, KL divergence is the warning.
 
 ## From the shipped file
 
@@ -259,12 +264,29 @@ all other matrices costs; down to 5 bits the experts' types add no more than tha
     return page
 
 
-def publish(data):
-    draw("quality-experts.svg", "From the shipped file: other numbers of experts, less mass, fewer bits", data["shipped"])
+def make_files(data):
+    """The texts of page and pictures, by their names in docs/."""
+    files = {"quality.md": make_page(data),
+             "quality-experts.svg": draw("From the shipped file: other numbers of experts, less mass, fewer bits", data["shipped"])}
     if data["unquantized"]:
-        draw("quality-types.svg", "Expert types, from the unquantized weights", data["unquantized"])
-    with open(PAGE, "w", encoding="utf-8") as file:
-        file.write(make_page(data))
+        files["quality-types.svg"] = draw("Expert types, from the unquantized weights", data["unquantized"])
+    return files
+
+
+def publish(data):
+    for name, text in make_files(data).items():
+        with open(os.path.join(DOCS, name), "w", encoding="utf-8") as file:
+            file.write(text)
+
+
+def outdated(data):
+    """Names of the files in docs/ that are not what publish() would write."""
+    names = []
+    for name, text in make_files(data).items():
+        with open(os.path.join(DOCS, name), encoding="utf-8") as file:
+            if file.read() != text:
+                names.append(name)
+    return names
 
 
 def compare(old, new):
@@ -311,9 +333,9 @@ def main():
             rows = groups[0][1]
             larder.measure(rows)
             same = compare(data["shipped"], rows)
-            with open(PAGE, encoding="utf-8") as file:
-                if file.read() != make_page(data):
-                    sys.exit("docs/quality.md is not what --page makes of docs/quality.json")
+            names = outdated(data)
+            if names:
+                sys.exit(f"not what --page makes of docs/quality.json: {', '.join(names)}")
             sys.exit(0 if same else 1)
         for group, rows in groups:
             if options.rates:
