@@ -6,6 +6,19 @@
 
 namespace larder {
 
+void AppendPiece(AnswerPiece piece, std::vector<AnswerPiece>* pieces) {
+  const OutputDelta::Kind kind = piece.delta.kind;
+  const bool goes_on = kind == OutputDelta::Kind::kText || kind == OutputDelta::Kind::kReasoning ||
+                       kind == OutputDelta::Kind::kCallArguments;
+  if (!goes_on || pieces->empty() || pieces->back().delta.kind != kind) {
+    pieces->push_back(std::move(piece));
+    return;
+  }
+  AnswerPiece& last = pieces->back();
+  last.delta.text += piece.delta.text;
+  for (TokenDetail& token : piece.tokens) last.tokens.push_back(std::move(token));
+}
+
 std::string AnswerRenderer::Progress(std::int64_t n_done, std::int64_t n_total) const {
   return fmt::format(": prompt {} of {} tokens\n\n", n_done, n_total);
 }

@@ -55,9 +55,14 @@ struct AnswerUsage {
   std::int64_t generation_us = 0;
 };
 
+/// Adds a piece behind `pieces`; one that goes on with the last of them becomes a part of it.
+void AppendPiece(AnswerPiece piece, std::vector<AnswerPiece>* pieces);
+
 /// One choice, put together.
 struct ChoiceAnswer {
   Message message;
+  std::vector<AnswerPiece>
+      pieces;  // the same in the order in which it came, as AppendPiece left it
   std::vector<TokenDetail> tokens;
   ChoiceEnd end;
 };

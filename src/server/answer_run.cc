@@ -184,15 +184,13 @@ void AnswerRun::Echo(std::size_t choice) {
 }
 
 void AnswerRun::Put(std::size_t choice, std::vector<AnswerPiece> pieces) {
-  Choice& one = choices_[choice];
   std::string bytes;
   for (AnswerPiece& piece : pieces) {
     if (request_.stream) {
       bytes += renderer_->Piece(piece);
-      continue;
+    } else {
+      AppendPiece(std::move(piece), &choices_[choice].pieces);
     }
-    one.builder.Add(piece.delta);
-    for (TokenDetail& token : piece.tokens) one.tokens.push_back(std::move(token));
   }
   if (!bytes.empty()) reply_->Write(std::move(bytes));
 }
@@ -252,15 +250,32 @@ void AnswerRun::OnFinished(std::size_t choice, const GenerationResult& result) {
   Echo(choice);
   std::vector<AnswerPiece> pieces;
   one.end = one.reader->Finish(cause, &pieces);
-  if (!request_.stream && request_.echo) {
-    std::vector<TokenDetail> answer = std::exchange(one.tokens, std::move(one.prompt_tokens));
-    one.tokens.insert(one.tokens.end(), answer.begin(), answer.end());
-  }
   Put(choice, std::move(pieces));
   if (request_.stream) reply_->Write(renderer_->EndChoice(one.end));
   ApiError error;
   if (!SubmitNext(/*goes_on=*/true, &error)) return Fail(error);
   if (n_ended_ == choices_.size()) Finish();
+}
+
+ChoiceAnswer AnswerRun::AnswerOf(std::size_t choice) {
+  Choice& one = choices_[choice];
+  ChoiceAnswer answer;
+  MessageBuilder builder;
+  answer.tokens = std::move(one.prompt_tokens);
+  for (const AnswerPiece& piece : one.pieces) {
+    builder.Add(piece.delta);
+    answer.tokens.insert(answer.tokens.end(), piece.tokens.begin(), piece.tokens.end());
+  }
+  for (TokenDetail& token : one.end.tokens) answer.tokens.push_back(std::move(token));
+  answer.message = builder.BuildWithBrokenCalls();
+  if (request_.echo) {
+    answer.message.text =
+        prepared_.prompts[choice / static_cast<std::size_t>(request_.n_choices)].text +
+        answer.message.text.value_or("");
+  }
+  answer.pieces = std::move(one.pieces);
+  answer.end = std::move(one.end);
+  return answer;
 }
 
 void AnswerRun::Finish() {
@@ -273,20 +288,7 @@ void AnswerRun::Finish() {
     return;
   }
   std::vector<ChoiceAnswer> answers;
-  for (std::size_t i = 0; i < choices_.size(); ++i) {
-    Choice& one = choices_[i];
-    ChoiceAnswer answer;
-    answer.message = one.builder.BuildWithBrokenCalls();
-    if (request_.echo) {
-      answer.message.text =
-          prepared_.prompts[i / static_cast<std::size_t>(request_.n_choices)].text +
-          answer.message.text.value_or("");
-    }
-    answer.tokens = std::move(one.tokens);
-    for (TokenDetail& token : one.end.tokens) answer.tokens.push_back(std::move(token));
-    answer.end = std::move(one.end);
-    answers.push_back(std::move(answer));
-  }
+  for (std::size_t i = 0; i < choices_.size(); ++i) answers.push_back(AnswerOf(i));
   HttpResponse response;
   response.body = renderer_->Whole(answers, usage_);
   reply_->Send(std::move(response));

@@ -38,8 +38,7 @@ class AnswerRun : public std::enable_shared_from_this<AnswerRun> {
     RequestId id = 0;
     bool ended = false;
     bool echoed = false;
-    MessageBuilder builder;
-    std::vector<TokenDetail> tokens;
+    std::vector<AnswerPiece> pieces;         // of an answer that is no stream
     std::vector<TokenDetail> prompt_tokens;  // of an echo
     ChoiceEnd end;
   };
@@ -57,6 +56,7 @@ class AnswerRun : public std::enable_shared_from_this<AnswerRun> {
   void OnPromptLogprobs(std::size_t choice, std::int64_t position, const Logprobs& logprobs);
   bool OnToken(std::size_t choice, std::int32_t token, const Logprobs* logprobs);
   void OnFinished(std::size_t choice, const GenerationResult& result);
+  ChoiceAnswer AnswerOf(std::size_t choice);
   void Finish();
   void Fail(const ApiError& error);
   void Cancel();

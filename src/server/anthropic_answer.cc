@@ -102,21 +102,7 @@ class AnthropicRenderer : public AnswerRenderer {
   std::string Whole(const std::vector<ChoiceAnswer>& choices, const AnswerUsage& usage) override {
     const ChoiceAnswer& one = choices.front();
     OrderedJson json = Frame();
-    OrderedJson content = OrderedJson::array();
-    if (one.message.reasoning) {
-      content.push_back(
-          {{"type", "thinking"}, {"thinking", *one.message.reasoning}, {"signature", ""}});
-    }
-    if (one.message.text) content.push_back({{"type", "text"}, {"text", *one.message.text}});
-    for (const ToolCall& call : one.message.tool_calls) {
-      const auto input = ParseObject(call.arguments_json);
-      content.push_back({{"type", "tool_use"},
-                         {"id", NewId("toolu_")},
-                         {"name", call.name},
-                         {"input", input.value_or(OrderedJson::object())}});
-    }
-    if (content.empty()) content.push_back({{"type", "text"}, {"text", ""}});
-    json["content"] = std::move(content);
+    json["content"] = ContentOf(one.pieces);
     json["stop_reason"] = StopReasonOf(one.end.cause);
     json["stop_sequence"] = StopTextOf(one.end);
     json["usage"] = UsageOf(usage);
@@ -124,6 +110,35 @@ class AnthropicRenderer : public AnswerRenderer {
   }
 
  private:
+  static OrderedJson ContentOf(const std::vector<AnswerPiece>& pieces) {
+    OrderedJson content = OrderedJson::array();
+    for (const AnswerPiece& piece : pieces) {
+      const std::string& text = piece.delta.text;
+      switch (piece.delta.kind) {
+        case OutputDelta::Kind::kText:
+          content.push_back({{"type", "text"}, {"text", text}});
+          break;
+        case OutputDelta::Kind::kReasoning:
+          content.push_back({{"type", "thinking"}, {"thinking", text}, {"signature", ""}});
+          break;
+        case OutputDelta::Kind::kCallBegin:
+          content.push_back({{"type", "tool_use"},
+                             {"id", NewId("toolu_")},
+                             {"name", text},
+                             {"input", OrderedJson::object()}});
+          break;
+        case OutputDelta::Kind::kCallArguments:
+          if (auto input = ParseObject(text)) content.back()["input"] = std::move(*input);
+          break;
+        case OutputDelta::Kind::kCallEnd:
+        case OutputDelta::Kind::kCallFailed:
+          break;
+      }
+    }
+    if (content.empty()) content.push_back({{"type", "text"}, {"text", ""}});
+    return content;
+  }
+
   OrderedJson Frame() const {
     return {{"id", id_}, {"type", "message"}, {"role", "assistant"}, {"model", model_}};
   }

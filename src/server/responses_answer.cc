@@ -131,21 +131,7 @@ class ResponsesRenderer : public AnswerRenderer {
   // The events' own way puts the items together.
   std::string Whole(const std::vector<ChoiceAnswer>& choices, const AnswerUsage& usage) override {
     const ChoiceAnswer& one = choices.front();
-    AnswerPiece piece;
-    const auto put = [&](OutputDelta::Kind kind, const std::string& text) {
-      piece.delta = {kind, text, 0};
-      Piece(piece);
-      piece.tokens.clear();
-    };
-    if (one.message.reasoning) put(OutputDelta::Kind::kReasoning, *one.message.reasoning);
-    piece.tokens = one.tokens;
-    if (one.message.text) put(OutputDelta::Kind::kText, *one.message.text);
-    piece.tokens.clear();
-    for (const ToolCall& call : one.message.tool_calls) {
-      put(OutputDelta::Kind::kCallBegin, call.name);
-      put(OutputDelta::Kind::kCallArguments, call.arguments_json);
-      put(OutputDelta::Kind::kCallEnd, "");
-    }
+    for (const AnswerPiece& piece : one.pieces) Piece(piece);
     EndChoice(one.end);
     Complete(usage);
     return JsonText(frame_);

@@ -14,7 +14,8 @@ constexpr const char* kCall =
 constexpr const char* kMessages = "/v1/messages";
 constexpr const char* kResponses = "/v1/responses";
 
-// What a client can tell of an answer: its words, its calls ("name arguments"), why it ended.
+// What a client can tell of an answer: its words, its calls ("name arguments") and, where the
+// dialect says so, the places of its texts among them; why it ended.
 struct Told {
   std::string text;
   std::vector<std::string> calls;
@@ -74,6 +75,7 @@ Told ResponsesTold(const TestServer& server, const std::string& fields, bool str
   for (const OrderedJson& item : response["output"]) {
     if (item["type"] == "message") {
       told.text += item["content"][0]["text"].get<std::string>();
+      told.calls.push_back("text");
     } else {
       told.calls.push_back(NameAndArguments(item) + " " + item["status"].get<std::string>());
     }
@@ -184,6 +186,19 @@ TEST(Dialects, CallsAreTheSameWholeAndStreamed) {
                                {"", {}, "stop"}}));
   server.generator->answer = std::string(kCall) + "\n" + broken;
   EXPECT_EQ(TellAll(server, 1000, false)[2], (Told{"", {"f {\"x\":5}", "f {}"}, "end_turn"}));
+}
+
+TEST(Dialects, TextsStandWhereTheyCameAmongCalls) {
+  TestServer server;
+  server.generator->answer = std::string("Look.\n") + kCall + "\nDone.";
+  const std::vector<Told> all = TellAll(server, 1000, false);
+  EXPECT_EQ(all[1], (Told{"Look.Done.", {"text", "f {\"x\":5} completed", "text"}, "completed"}));
+  EXPECT_EQ(all[2], (Told{"Look.Done.", {"text", "f {\"x\":5}", "text"}, "tool_use"}));
+  // Each text has its own tokens.
+  const OrderedJson response =
+      server.PostJson(kResponses, R"({"input": "Hi", "include": ["message.output_text.logprobs"],
+                      "tools": [{"type": "function", "name": "f", "parameters": {}}]})");
+  EXPECT_EQ(response["output"][0]["content"][0]["logprobs"].size(), std::string("Look.").size());
 }
 
 }  // namespace
