@@ -53,7 +53,7 @@ RoutingCurve::Around RoutingCurve::GridBelowOneRequest(double slots_per_layer, d
       kGridSteps * std::clamp((slots_per_layer - least) / (case_.n_used - least), 0.0, 1.0);
   const double step = std::min(std::floor(at), kGridSteps - 1);
   const auto slots_at = [&](double steps) {
-    return least_replayed + steps / kGridSteps * (case_.n_used - least_replayed);
+    return std::lerp(least_replayed, static_cast<double>(case_.n_used), steps / kGridSteps);
   };
   return {slots_at(step), slots_at(step + 1), at - step};
 }

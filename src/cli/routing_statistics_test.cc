@@ -83,6 +83,17 @@ TEST(RoutingCurve, FewerSlotsThanATokenUsesHitAsInTheSimulationOfPolicies) {
   }
 }
 
+TEST(RoutingCurve, HasNoStepWhereATokensExpertsFit) {
+  const RoutingParams mid = RoutingGenerator::FromName("mid").value();
+  for (int n_used = 1; n_used <= 16; ++n_used) {
+    RoutingCurve curve(mid, 40, 16, n_used);
+    const double at = curve.Answers(n_used).hit_rate;
+    EXPECT_NEAR(curve.Answers(n_used - 1e-9).hit_rate, at, 1e-6) << n_used;
+    const double read = curve.Prompts(n_used, 8).experts_read;
+    EXPECT_NEAR(curve.Prompts(n_used - 1e-9, 8).experts_read, read, 1e-6) << n_used;
+  }
+}
+
 TEST(RoutingCurve, SlotsForOneRequestHitNothing) {
   // All experts are used, and 64 slots are for 16 layers.
   RoutingCurve curve(RoutingGenerator::FromName("mid").value(), 16, 64, 64);
