@@ -215,7 +215,6 @@ TEST(OpenAiChat, FieldsReachTheGenerator) {
   EXPECT_NE(server.generator->TakeLast().constraint, nullptr);
 }
 
-// A schema beside tools holds the answers that are no calls.
 // What the model would write of a tool's call is allowed and read, whatever of its schema is held.
 TEST(OpenAiChat, CallsOfToolsThatCannotBeHeld) {
   TestServer server;
@@ -248,6 +247,7 @@ TEST(OpenAiChat, CallsOfToolsThatCannotBeHeld) {
   }
 }
 
+// A schema beside tools holds the answers that are no calls.
 TEST(OpenAiChat, ToolsBesideAFormat) {
   TestServer server;
   const std::string schema = R"(, "response_format": {"type": "json_schema", "json_schema":
