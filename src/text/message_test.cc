@@ -20,6 +20,35 @@ std::string Refusal(std::string_view text) {
   return message.status().message();
 }
 
+// However many members an object has, the tree is the one that nlohmann's own parser builds.
+TEST(ParseJson, BuildsTheTreeOfNlohmannsParser) {
+  std::string many = "{";
+  for (int i = 0; i < 1000; ++i) {
+    many += fmt::format(R"("k{}":{{"a":{},"a":[{}]}},)", i % 700, i, i);
+  }
+  many += R"("last":null})";
+  for (const std::string& text :
+       {many, std::string(R"({"a":1,"b":-2,"a":[3,{"":"\u00e9"}]})"), std::string("{}"),
+        std::string("[]"), std::string("[[],{},[{}],1.5e3]"), std::string("18446744073709551615"),
+        std::string(R"("x")"), std::string("true"), std::string("null")}) {
+    const OrderedJson wanted = OrderedJson::parse(text);
+    const OrderedJson built = Parsed(text);
+    EXPECT_EQ(built, wanted) << text.substr(0, 80);
+    EXPECT_EQ(JsonText(built), JsonText(wanted)) << text.substr(0, 80);
+  }
+}
+
+TEST(ParseJson, SaysWhereItBreaks) {
+  const auto refusal = [](std::string_view text) {
+    return ParseJson(text, "it").status().message();
+  };
+  EXPECT_EQ(refusal(""), "it is no valid JSON (at byte 1 of 0)");
+  EXPECT_EQ(refusal("[1,]"), "it is no valid JSON (at byte 4 of 4)");
+  EXPECT_EQ(refusal("{}{}"), "it is no valid JSON (at byte 3 of 4)");
+  EXPECT_EQ(refusal("\"\xff\""), "it is no valid JSON (at byte 2 of 3)");
+  EXPECT_EQ(refusal("[1e999]"), "it has a number that is too large");
+}
+
 TEST(Message, ReadsWhatApisWrite) {
   const OrderedJson json = Parsed(R"([
     {"role":"developer","content":"Be kind."},
