@@ -316,7 +316,7 @@ void HttpConnection::Dispatch() {
   Watch();
   HttpRequest request = request_;
   request.body = std::move(reading_->parser->get().body());
-  request.body_count = body_count_;
+  request.body_count = std::move(body_count_);
   request.gone = gone_ = std::make_shared<std::atomic<bool>>(false);
   server_->handler->Handle(std::move(request), std::make_shared<ConnectionReply>(
                                                    shared_from_this(), &server_->context, turn_));

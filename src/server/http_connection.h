@@ -121,7 +121,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   HttpClock::time_point idle_since_ = HttpClock::now();
   std::uint64_t turn_ = 0;
   std::uint64_t deadline_number_ = 0;
-  std::shared_ptr<BodyCount> body_count_;
+  std::shared_ptr<BodyCount> body_count_;    // of a body that is being read
   std::shared_ptr<std::atomic<bool>> gone_;  // what the request being answered says of its client
   bool keep_connection_ = true;
   bool chunked_ = true;

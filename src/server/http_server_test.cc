@@ -92,6 +92,28 @@ TEST(HttpServer, BodiesCountUntilTheirRequestEnds) {
   EXPECT_EQ(Fetch(server->port(), "POST", "/", std::string(800, 'x')).status, 200);
 }
 
+// An answer may take long after its body has been read.
+TEST(HttpServer, BodiesCountNoLongerThanTheyAreHeld) {
+  TestHandler handler;
+  const auto answer = handler.run;
+  std::shared_ptr<HttpReply> held;
+  std::atomic<bool> asked{false};
+  handler.run = [&](HttpRequest request, std::shared_ptr<HttpReply> reply) {
+    if (request.path != "/held") return answer(std::move(request), std::move(reply));
+    held = std::move(reply);
+    asked = true;
+  };
+  HttpLimits limits;
+  limits.all_bodies_bytes = 1000;
+  const auto server = Start(&handler, limits);
+  HttpClient client(server->port());
+  ASSERT_TRUE(client.SendRequest("POST", "/held", std::string(800, 'x')));
+  ASSERT_TRUE(Eventually([&] { return asked.load(); }));
+  EXPECT_EQ(Fetch(server->port(), "POST", "/", std::string(800, 'x')).status, 200);
+  held->Send({200, "text/plain", {}, "late"});
+  EXPECT_EQ(client.Receive().body, "late");
+}
+
 TEST(HttpServer, TargetsAreTakenWithTheirSchemeAndHost) {
   TestHandler handler;
   const auto server = Start(&handler);
