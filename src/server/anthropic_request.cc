@@ -1,5 +1,7 @@
 // What Anthropic's clients send, as messages of the internal kind: their content blocks become
 // texts, reasoning, calls and results of calls.
+#include <unordered_map>
+
 #include "server/agent_habits.h"
 #include "server/anthropic.h"
 #include "server/openai_fields.h"
@@ -93,7 +95,7 @@ class MessageReader {
       ReadCall(&block);
     } else if (type == "thinking" && role_ == Role::kAssistant) {
       const std::string thought = block.Text("thinking").value_or("");
-      words_.reasoning = words_.reasoning.value_or("") + thought;
+      Append(thought, &words_.reasoning);
     } else if (type != "redacted_thinking") {
       block.Refuse("type", fmt::format("'{}' is not read here: text, tool_use, tool_result and "
                                        "thinking only",
@@ -105,7 +107,7 @@ class MessageReader {
 
   void AddText(const std::string& text) {
     if (words_.text && !words_.text->empty()) *words_.text += "\n";
-    words_.text = words_.text.value_or("") + text;
+    Append(text, &words_.text);
   }
 
   void ReadCall(Fields* block) {
@@ -115,17 +117,17 @@ class MessageReader {
     if (call.name.empty()) block->Refuse("name", "must name a tool");
     const OrderedJson* input = block->Object("input");
     call.arguments_json = input == nullptr ? "{}" : JsonText(*input);
-    names_.emplace_back(call.id, call.name);
+    names_[call.id] = call.name;
     words_.tool_calls.push_back(std::move(call));
   }
 
   void ReadResult(Fields* block) {
+    if (request_->messages.size() >= kMostMessages) return RefuseMessages(fields_, "messages");
     Message result;
     result.role = Role::kTool;
     result.tool_call_id = block->Text("tool_use_id").value_or("");
-    for (const auto& [id, name] : names_) {
-      if (id == result.tool_call_id) result.name = name;
-    }
+    const auto name = names_.find(result.tool_call_id);
+    if (name != names_.end()) result.name = name->second;
     const OrderedJson* content = block->Find("content");
     if (content != nullptr) {
       result.text = PlainText(*content, fields_, where_ + ".content").value_or("");
@@ -141,7 +143,7 @@ class MessageReader {
   std::string where_;
   Role role_ = Role::kUser;
   Message words_;
-  std::vector<std::pair<std::string, std::string>> names_;  // of calls, by id
+  std::unordered_map<std::string, std::string> names_;  // of calls, by id
 };
 
 void ReadTools(Fields* fields, ChatRequest* request) {
@@ -219,6 +221,8 @@ std::optional<ApiError> ParseAnthropic(const OrderedJson& body, bool counting,
   const OrderedJson* list = fields.List("messages");
   if (list == nullptr || list->empty()) {
     fields.Refuse("messages", "must be a list of at least one message");
+  } else if (list->size() > kMostMessages) {
+    RefuseMessages(&fields, "messages");
   } else {
     MessageReader reader(&fields, request);
     for (std::size_t i = 0; i < list->size() && fields.ok(); ++i) reader.Read((*list)[i], i);

@@ -68,7 +68,12 @@ void JoinSystemMessages(std::vector<Message>* messages) {
 
 Result<OrderedJson> TemplateVariables(const ChatRequest& request,
                                       const std::vector<Message>& messages, bool thinking) {
-  OrderedJson variables = {{"messages", OrderedJson::array()}};
+  OrderedJson variables = OrderedJson::object();
+  if (!request.template_variables_json.empty()) {
+    LARDER_ASSIGN_OR_RETURN(variables,
+                            ParseJson(request.template_variables_json, "chat_template_kwargs"));
+  }
+  OrderedJson shown_messages = OrderedJson::array();
   for (const Message& message : messages) {
     Message shown = message;
     // Templates that were written for texts do not know parts.
@@ -80,27 +85,35 @@ Result<OrderedJson> TemplateVariables(const ChatRequest& request,
       shown.parts.clear();
     }
     if (!shown.text && shown.role != Role::kAssistant) shown.text = "";
-    variables["messages"].push_back(MessageToJson(shown, false));
+    shown_messages.push_back(MessageToJson(shown, false));
   }
+  variables["messages"] = std::move(shown_messages);
+  variables.erase("tools");
   if (!request.tools.empty() && request.tool_choice != ToolChoice::kNone) {
+    OrderedJson tools = OrderedJson::array();
     for (const ToolDefinition& tool : request.tools) {
       LARDER_ASSIGN_OR_RETURN(OrderedJson definition, ParseJson(tool.definition_json, "a tool"));
-      variables["tools"].push_back(std::move(definition));
+      tools.push_back(std::move(definition));
     }
+    variables["tools"] = std::move(tools);
   }
-  variables["add_generation_prompt"] = true;
-  variables["enable_thinking"] = thinking;
+  // Not over what the caller set.
+  variables.emplace("add_generation_prompt", true);
+  variables.emplace("enable_thinking", thinking);
   if (!request.reasoning_effort.empty()) {
-    variables["reasoning_effort"] = request.reasoning_effort;
-  }
-  if (!request.template_variables_json.empty()) {
-    LARDER_ASSIGN_OR_RETURN(const OrderedJson more,
-                            ParseJson(request.template_variables_json, "chat_template_kwargs"));
-    for (const auto& [key, value] : more.items()) {
-      if (key != "messages" && key != "tools") variables[key] = value;
-    }
+    variables.emplace("reasoning_effort", request.reasoning_effort);
   }
   return variables;
+}
+
+// Of ModelHost::Render. Clients shorten a conversation where this code says that it is too large.
+ApiError RenderError(const Status& status) {
+  ApiError error = ErrorFromStatus(status);
+  if (status.code() != StatusCode::kOutOfMemory) return error;
+  error.status = 400;
+  error.param = "messages";
+  error.code = "context_length_exceeded";
+  return error;
 }
 
 }  // namespace
@@ -159,8 +172,17 @@ Result<std::string> ModelHost::Render(const ChatRequest& request, bool thinking)
   }
   LARDER_ASSIGN_OR_RETURN(OrderedJson variables, TemplateVariables(request, messages, thinking));
   AddTokenVariables(*tokenizer_, &variables);
-  Result<std::string> text = chat->Render(variables);
-  if (!text.ok() && WrapTextArguments(&variables["messages"])) text = chat->Render(variables);
+  bool too_large = false;
+  RenderOptions options;
+  options.too_large = &too_large;
+  Result<std::string> text = chat->Render(variables, options);
+  if (!text.ok() && !too_large && WrapTextArguments(&variables["messages"])) {
+    text = chat->Render(variables, options);
+  }
+  if (!text.ok() && too_large) {
+    return OutOfMemory("the conversation is too large for the model's chat template: {}",
+                       text.status().message());
+  }
   if (!text.ok()) {
     return InvalidArgument("the model's chat template refuses this conversation: {}",
                            text.status().message());
@@ -226,7 +248,7 @@ std::optional<ApiError> ModelHost::PreparePrompts(const ChatRequest& request,
   options.cancelled = how.gone;
   if (request.is_chat) {
     Result<std::string> text = Render(request, prepared->think.on);
-    if (!text.ok()) return ErrorFromStatus(text.status());
+    if (!text.ok()) return RenderError(text.status());
     auto tokens = EncodeChat(*tokenizer_, *text, options);
     return AddPrompt(request, std::move(*text), std::move(tokens), how.any_length, prepared);
   }

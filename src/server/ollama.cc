@@ -262,6 +262,10 @@ std::optional<ApiError> ParseOllamaChat(const OrderedJson& body, ChatRequest* re
   const OrderedJson* list = fields.List("messages");
   const bool nothing_asked = list == nullptr || list->empty();
   *errand = ReadErrand(&fields, nothing_asked);
+  if (!nothing_asked && list->size() > kMostMessages) {
+    RefuseMessages(&fields, "messages");
+    return fields.error();
+  }
   if (!nothing_asked) {
     OrderedJson messages = OrderedJson::array();
     for (std::size_t i = 0; i < list->size(); ++i) {

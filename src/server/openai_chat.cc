@@ -58,7 +58,7 @@ void ReadMessages(Fields* fields, ChatRequest* request) {
   if (list == nullptr || list->empty()) {
     return fields->Refuse("messages", "must be a list of at least one message");
   }
-  if (list->size() > kMostMessages) return fields->Refuse("messages", "has too many messages");
+  if (list->size() > kMostMessages) return RefuseMessages(fields, "messages");
   CheckPartTypes(fields, *list);
   Result<std::vector<Message>> messages = MessagesFromJson(*list);
   if (!messages.ok()) {

@@ -92,6 +92,15 @@ void TakeTools(Fields* fields, Result<std::vector<ToolDefinition>> tools, ChatRe
   request->tools = std::move(*tools);
 }
 
+void RefuseMessages(Fields* fields, const char* name) {
+  fields->Refuse(name, fmt::format("must hold at most {} messages", kMostMessages));
+}
+
+void Append(const std::string& piece, std::optional<std::string>* text) {
+  if (!*text) text->emplace();
+  **text += piece;
+}
+
 void ReadFunctionTools(Fields* fields, ChatRequest* request) {
   const OrderedJson* tools = fields->List("tools");
   if (tools == nullptr) return;

@@ -26,6 +26,12 @@ void ReadStops(Fields* fields, const char* name, ChatRequest* request);
 /// Checks number and size of tools and gives them to the request.
 void TakeTools(Fields* fields, Result<std::vector<ToolDefinition>> tools, ChatRequest* request);
 
+/// Refuses a conversation, the field `name`, of more than kMostMessages.
+void RefuseMessages(Fields* fields, const char* name);
+
+/// Adds a piece to a text that may be absent so far.
+void Append(const std::string& piece, std::optional<std::string>* text);
+
 /// A list of {"type": "function", "function": {...}}; other types are refused.
 void ReadFunctionTools(Fields* fields, ChatRequest* request);
 

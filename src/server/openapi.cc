@@ -9,7 +9,7 @@ namespace {
 // In two parts: compilers need not take string literals above 64 KiB.
 constexpr const char* kPaths = R"json({
 "openapi": "3.1.0",
-"info": {"title": "Larder", "version": "1", "description": "A Mixture-of-Experts model behind the OpenAI, Anthropic and Ollama APIs. Unknown fields are ignored, null counts as absent. What a schema cannot say: a tool that must be called is among the tools, a JSON schema uses only the words of docs/constrained-output.md, top_logprobs needs logprobs, best_of is as large as n, the input of a response without instructions is more than reasoning, a message that is gone on with follows another, stop texts have at most 64 KiB together, tools (at most 512 functions) 8 MiB. Keys are asked for where the server was started with some."},
+"info": {"title": "Larder", "version": "1", "description": "A Mixture-of-Experts model behind the OpenAI, Anthropic and Ollama APIs. Unknown fields are ignored, null counts as absent. What a schema cannot say: a tool that must be called is among the tools, a JSON schema uses only the words of docs/constrained-output.md, top_logprobs needs logprobs, best_of is as large as n, the input of a response without instructions is more than reasoning, a message that is gone on with follows another, stop texts have at most 64 KiB together, tools (at most 512 functions) 8 MiB, the texts of tokens to detokenize 8 MiB; results of tools count among a conversation's 100,000 messages. Keys are asked for where the server was started with some."},
 "security": [{"bearer": []}, {"header": []}, {}],
 "components": {
  "securitySchemes": {
@@ -65,7 +65,7 @@ constexpr const char* kPaths = R"json({
   "ChatTools": {"type": ["array", "null"], "maxItems": 512, "items": {"$ref": "#/components/schemas/ChatTool"}},
   "Usage": {"type": "object", "required": ["prompt_tokens", "completion_tokens", "total_tokens"], "properties": {"prompt_tokens": {"type": "integer"}, "completion_tokens": {"type": "integer"}, "total_tokens": {"type": "integer"}}},
   "ChatRequest": {"allOf": [{"$ref": "#/components/schemas/Common"}, {"type": "object", "required": ["messages"], "properties": {
-   "messages": {"type": "array", "minItems": 1, "items": {"$ref": "#/components/schemas/ChatMessage"}},
+   "messages": {"type": "array", "minItems": 1, "maxItems": 100000, "items": {"$ref": "#/components/schemas/ChatMessage"}},
    "tools": {"$ref": "#/components/schemas/ChatTools"},
    "tool_choice": {"anyOf": [{"enum": ["auto", "none", "required", null]}, {"type": "object", "required": ["function"], "properties": {"function": {"$ref": "#/components/schemas/Named"}}}, {"type": "object", "required": ["name"], "properties": {"name": {"type": "string", "minLength": 1}, "function": false}}]},
    "parallel_tool_calls": {"$ref": "#/components/schemas/Flag"},
@@ -100,7 +100,7 @@ constexpr const char* kMoreSchemas = R"json(
   "ResponsesTool": {"anyOf": [{"type": "object", "required": ["type", "name"], "properties": {"type": {"const": "function"}, "name": {"type": "string", "minLength": 1}, "description": {}, "parameters": {"$ref": "#/components/schemas/AnyObject"}}}, {"type": "object", "required": ["type"], "properties": {"type": {"type": "string", "minLength": 1, "not": {"const": "function"}}}}]},
   "ResponsesRequest": {"type": "object", "required": ["input"], "properties": {
    "model": {"$ref": "#/components/schemas/Text"}, "instructions": {"$ref": "#/components/schemas/Text"},
-   "input": {"anyOf": [{"type": "string"}, {"type": "array", "minItems": 1, "items": {"$ref": "#/components/schemas/InputItem"}}]},
+   "input": {"anyOf": [{"type": "string"}, {"type": "array", "minItems": 1, "maxItems": 100000, "items": {"$ref": "#/components/schemas/InputItem"}}]},
    "max_output_tokens": {"$ref": "#/components/schemas/MaxTokens"}, "temperature": {"$ref": "#/components/schemas/Temperature"}, "top_p": {"$ref": "#/components/schemas/Share"},
    "top_logprobs": {"$ref": "#/components/schemas/Rivals"}, "include": {"type": ["array", "null"], "items": {"type": "string"}},
    "parallel_tool_calls": {"$ref": "#/components/schemas/Flag"}, "stream": {"$ref": "#/components/schemas/Flag"}, "store": {"$ref": "#/components/schemas/Flag"}, "background": {"enum": [false, null]},
@@ -124,7 +124,7 @@ constexpr const char* kMoreSchemas = R"json(
   "AnthropicToolChoice": {"anyOf": [{"type": "null"}, {"type": "object", "required": ["type"], "properties": {"type": {"enum": ["auto", "none", "any"]}, "disable_parallel_tool_use": {"$ref": "#/components/schemas/Flag"}}}, {"type": "object", "required": ["type", "name"], "properties": {"type": {"const": "tool"}, "name": {"type": "string", "minLength": 1}, "disable_parallel_tool_use": {"$ref": "#/components/schemas/Flag"}}}]},
   "CountRequest": {"type": "object", "required": ["messages"], "properties": {
    "model": {"$ref": "#/components/schemas/Text"}, "system": {"anyOf": [{"$ref": "#/components/schemas/AnthropicText"}, {"type": "null"}]},
-   "messages": {"type": "array", "minItems": 1, "items": {"$ref": "#/components/schemas/AnthropicMessage"}},
+   "messages": {"type": "array", "minItems": 1, "maxItems": 100000, "items": {"$ref": "#/components/schemas/AnthropicMessage"}},
    "tools": {"type": ["array", "null"], "maxItems": 512, "items": {"$ref": "#/components/schemas/AnthropicTool"}},
    "tool_choice": {"$ref": "#/components/schemas/AnthropicToolChoice"},
    "thinking": {"type": ["object", "null"], "required": ["type"], "properties": {"type": {"enum": ["enabled", "adaptive", "disabled"]}, "budget_tokens": {"$ref": "#/components/schemas/MaxTokens"}}},
@@ -144,7 +144,7 @@ constexpr const char* kMoreSchemas = R"json(
    "logprobs": {"$ref": "#/components/schemas/Flag"}, "top_logprobs": {"$ref": "#/components/schemas/Rivals"}}},
   "NoImages": {"type": ["array", "null"], "maxItems": 0},
   "OllamaChat": {"allOf": [{"$ref": "#/components/schemas/OllamaCommon"}, {"type": "object", "properties": {
-   "messages": {"type": ["array", "null"], "items": {"allOf": [{"$ref": "#/components/schemas/ChatMessage"}, {"type": "object", "properties": {"images": {"$ref": "#/components/schemas/NoImages"}, "tool_name": {"$ref": "#/components/schemas/Text"}}}]}},
+   "messages": {"type": ["array", "null"], "maxItems": 100000, "items": {"allOf": [{"$ref": "#/components/schemas/ChatMessage"}, {"type": "object", "properties": {"images": {"$ref": "#/components/schemas/NoImages"}, "tool_name": {"$ref": "#/components/schemas/Text"}}}]}},
    "tools": {"$ref": "#/components/schemas/ChatTools"}}}]},
   "OllamaGenerate": {"allOf": [{"$ref": "#/components/schemas/OllamaCommon"}, {"type": "object", "properties": {
    "prompt": {"$ref": "#/components/schemas/Text"}, "system": {"$ref": "#/components/schemas/Text"}, "raw": {"$ref": "#/components/schemas/Flag"}, "suffix": {"enum": ["", null]}, "template": {"enum": ["", null]}, "images": {"$ref": "#/components/schemas/NoImages"}}}]},

@@ -11,7 +11,7 @@ namespace larder {
 namespace {
 
 // A second's work or two, whatever the text.
-constexpr std::size_t kMostTokenizedBytes = std::size_t{8} << 20;
+constexpr std::size_t kMostTokenizedBytes = std::size_t{8} << 20;  // of a text, either way
 
 void SendJson(const std::shared_ptr<HttpReply>& reply, const OrderedJson& json, int status = 200) {
   HttpResponse response;
@@ -187,6 +187,7 @@ void Service::Detokenize(const HttpRequest& request, const ReplyPtr& reply) {
   if (list == nullptr) fields.Refuse("tokens", "must be a list of token ids");
   std::vector<std::int32_t> tokens;
   const std::int32_t n_vocab = host_->tokenizer().n_vocab();
+  std::size_t n_bytes = 0;
   for (std::size_t i = 0; list != nullptr && i < list->size(); ++i) {
     const OrderedJson& one = (*list)[i];
     const double id = one.is_number() ? one.get<double>() : -1;
@@ -195,6 +196,11 @@ void Service::Detokenize(const HttpRequest& request, const ReplyPtr& reply) {
       break;
     }
     tokens.push_back(static_cast<std::int32_t>(id));
+    n_bytes += host_->tokenizer().TokenBytes(tokens.back()).size();
+    if (n_bytes <= kMostTokenizedBytes) continue;
+    fields.Refuse("tokens",
+                  fmt::format("must be tokens of at most {} bytes together", kMostTokenizedBytes));
+    break;
   }
   if (fields.error()) return SendError(reply, *fields.error(), ErrorForm::kOpenAi);
   const std::string text = host_->tokenizer().Decode(tokens, true);

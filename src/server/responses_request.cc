@@ -1,5 +1,6 @@
 // The items of a response's input, as messages of the internal kind.
 #include <algorithm>
+#include <unordered_map>
 
 #include "server/agent_habits.h"
 #include "server/openai_fields.h"
@@ -93,7 +94,7 @@ class ItemReader {
     call.arguments_json = item->Text("arguments").value_or("");
     if (call.arguments_json.empty()) call.arguments_json = "{}";
     if (call.name.empty()) return item->Refuse("name", "is missing");
-    names_.emplace_back(call.id, call.name);
+    names_[call.id] = call.name;
     std::vector<Message>& messages = request_->messages;
     if (messages.empty() || messages.back().role != Role::kAssistant) {
       Message message;
@@ -108,9 +109,8 @@ class ItemReader {
     Message message;
     message.role = Role::kTool;
     message.tool_call_id = item->Text("call_id").value_or("");
-    for (const auto& [id, name] : names_) {
-      if (id == message.tool_call_id) message.name = name;
-    }
+    const auto name = names_.find(message.tool_call_id);
+    if (name != names_.end()) message.name = name->second;
     const OrderedJson* output = item->Find("output");
     if (output == nullptr) return item->Refuse("output", "is missing");
     message.text = TextOf(*output, where + ".output", fields_);
@@ -123,13 +123,13 @@ class ItemReader {
     if (content == nullptr || content->empty()) content = item->List("summary");
     if (content == nullptr || content->empty()) return;
     const auto text = TextOf(*content, where, fields_);
-    if (text) reasoning_ = reasoning_.value_or("") + *text;
+    if (text) Append(*text, &reasoning_);
   }
 
   Fields* fields_;
   ChatRequest* request_;
-  std::optional<std::string> reasoning_;  // waits for the message that it led to
-  std::vector<std::pair<std::string, std::string>> names_;
+  std::optional<std::string> reasoning_;                // waits for the message that it led to
+  std::unordered_map<std::string, std::string> names_;  // of calls, by id
 };
 
 void ReadInput(Fields* fields, ChatRequest* request) {
@@ -143,6 +143,7 @@ void ReadInput(Fields* fields, ChatRequest* request) {
   if (input == nullptr || !input->is_array() || input->empty()) {
     return fields->Refuse("input", "must be a text or a list of at least one item");
   }
+  if (input->size() > kMostMessages) return RefuseMessages(fields, "input");
   ItemReader reader(fields, request);
   for (std::size_t i = 0; i < input->size() && fields->ok(); ++i) reader.Read((*input)[i], i);
   if (request->messages.empty()) fields->Refuse("input", "must hold a message");

@@ -13,13 +13,19 @@ namespace larder {
 
 namespace {
 
-// Counts how requests were answered.
+// Counts how requests were answered, and those whose clients left before. An answer to such a
+// client may say no more than that its request was given up.
 class CountingReply : public HttpReply {
  public:
-  CountingReply(std::shared_ptr<HttpReply> inner, Metrics* metrics, std::string route)
-      : inner_(std::move(inner)), metrics_(metrics), route_(std::move(route)) {}
+  CountingReply(std::shared_ptr<HttpReply> inner, Metrics* metrics, std::string route,
+                const HttpRequest& request)
+      : inner_(std::move(inner)),
+        metrics_(metrics),
+        route_(std::move(route)),
+        gone_(request.gone) {}
 
   void Send(HttpResponse response) override {
+    if (gone_ != nullptr && *gone_) return metrics_->CountGone();
     metrics_->CountRequest(route_, response.status);
     inner_->Send(std::move(response));
   }
@@ -36,6 +42,7 @@ class CountingReply : public HttpReply {
   std::shared_ptr<HttpReply> inner_;
   Metrics* metrics_;
   std::string route_;
+  std::shared_ptr<const std::atomic<bool>> gone_;
 };
 
 // Bodies from here on can take more than hundredths of a second to read.
@@ -239,18 +246,21 @@ std::optional<HttpResponse> Service::CheckHead(const HttpRequest& head) {
 void Service::Handle(HttpRequest request, std::shared_ptr<HttpReply> reply) {
   const Route* quick = FindRoute(request.method, request.path);
   if (quick->while_loading) {  // never behind those that take time to read
-    return RunRoute(*quick, request,
-                    std::make_shared<CountingReply>(std::move(reply), &metrics_, quick->path));
+    return RunRoute(
+        *quick, request,
+        std::make_shared<CountingReply>(std::move(reply), &metrics_, quick->path, request));
   }
   const std::size_t n_bytes = request.body.size();
   const auto waiting = std::make_shared<WaitingRequest>(std::move(request));
-  reply->OnGone([waiting] { waiting->Take(); });
+  reply->OnGone([this, waiting] {
+    if (waiting->Take()) metrics_.CountGone();
+  });
   workers_->Add(
       [this, waiting, reply = std::move(reply)] {
         const std::optional<HttpRequest> taken = waiting->Take();
         if (!taken) return;
         const Route* route = FindRoute(taken->method, taken->path);
-        const auto counted = std::make_shared<CountingReply>(reply, &metrics_, route->path);
+        const auto counted = std::make_shared<CountingReply>(reply, &metrics_, route->path, *taken);
         RunRoute(*route, *taken, counted);
       },
       n_bytes >= kHeavyBodyBytes ? n_bytes : 0);

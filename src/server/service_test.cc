@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <map>
 #include <thread>
 
@@ -176,14 +177,143 @@ TEST(Service, TextsToTokenizeHaveALimit) {
   EXPECT_EQ(error["param"], "content");
 }
 
+TEST(Service, TextsOfTokensHaveTheSameLimit) {
+  TestServer server;
+  const std::size_t n_fitting = (std::size_t{8} << 20) / std::string("<|im_start|>").size();
+  std::string tokens = "258";
+  for (std::size_t i = 1; i < n_fitting; ++i) tokens += ",258";
+  EXPECT_EQ(server.Post("/detokenize", R"({"tokens": [)" + tokens + "]}").status, 200);
+  const OrderedJson error =
+      server.PostJson("/detokenize", R"({"tokens": [)" + tokens + ",258]}", 400)["error"];
+  EXPECT_EQ(error["param"], "tokens");
+}
+
 TEST(Service, OneRefusalForManyMessagesOfInstructions) {
   TestServer server;
   std::string messages;
-  for (int i = 0; i < 200000; ++i) messages += R"({"role": "system", "content": "ab"},)";
+  for (int i = 0; i < 90000; ++i) messages += R"({"role": "system", "content": "ab"},)";
   const auto start = std::chrono::steady_clock::now();
   server.PostJson(kChat, R"({"messages": [)" + messages + R"({"role": "user", "content": "x"}]})",
                   400);
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(10));
+}
+
+std::string Times(std::size_t n, const std::function<std::string(std::size_t)>& piece) {
+  std::string list;
+  for (std::size_t i = 0; i < n; ++i) list += (i > 0 ? "," : "") + piece(i);
+  return list;
+}
+
+std::string Same(std::size_t n, const std::string& piece) {
+  return Times(n, [&](std::size_t) { return piece; });
+}
+
+// What a request takes to read grows with its size, and not with the square of its parts.
+TEST(Service, RequestsOfManyPartsAreReadAtOnce) {
+  TestServer server;
+  const std::string members =
+      Times(150000, [](std::size_t i) { return fmt::format(R"("k{:06}":1)", i); });
+  const std::string text_members =
+      Times(150000, [](std::size_t i) { return fmt::format(R"(\"k{:06}\":1)", i); });
+  const std::string hi = R"("max_tokens": 5, "messages": [{"role": "user", "content": "Hi"}])";
+  const std::string block = R"({"type": "text", "text": ")" + std::string(500, 'x') + "\"}";
+  const std::string thought =
+      R"({"type": "thinking", "thinking": ")" + std::string(500, 'x') + "\"}";
+  const auto use = [](std::size_t i) {
+    return fmt::format(R"({{"type": "tool_use", "id": "t{:0100}", "name": "f", "input": {{}}}})",
+                       i);
+  };
+  const auto result = [](std::size_t i) {
+    return fmt::format(R"({{"type": "tool_result", "tool_use_id": "t{:0100}", "content": "1"}})",
+                       i);
+  };
+  const auto item = [](std::size_t i) {
+    return i % 2 == 0
+               ? fmt::format(R"({{"type": "function_call", "call_id": "t{:0100}", "name": "f"}})",
+                             i / 2)
+               : fmt::format(
+                     R"({{"type": "function_call_output", "call_id": "t{:0100}", "output": "1"}})",
+                     i / 2);
+  };
+  const std::string anthropic = R"({"max_tokens": 5, "messages": [)";
+  const std::vector<std::pair<std::string, std::string>> requests = {
+      {kChat, R"({"metadata": {)" + members + "}, " + hi + "}"},
+      {kChat, R"({"chat_template_kwargs": {)" + members + "}, " + hi + "}"},
+      {kChat, R"({"messages": [{"role": "assistant", "tool_calls": [{"function": {"name": "f", )"
+              R"("arguments": "{)" +
+                  text_members + R"(}"}}]}]})"},
+      {"/v1/messages",
+       anthropic + R"({"role": "user", "content": [)" + Same(30000, block) + "]}]}"},
+      {"/v1/messages",
+       anthropic + R"({"role": "assistant", "content": [)" + Same(30000, thought) + "]}]}"},
+      {"/v1/messages", anthropic + R"({"role": "assistant", "content": [)" + Times(90000, use) +
+                           R"(]}, {"role": "user", "content": [)" + Times(90000, result) + "]}]}"},
+      {"/v1/responses", R"({"input": [)" + Times(90000, item) + "]}"}};
+  for (const auto& [path, body] : requests) {
+    const auto start = std::chrono::steady_clock::now();
+    EXPECT_NE(server.Post(path, body).status, 500);
+    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(10))
+        << path << body.substr(0, 120);
+  }
+}
+
+TEST(Service, ConversationsHaveALimitInEveryDialect) {
+  TestServer server;
+  const std::string message = R"({"role": "user", "content": "a"})";
+  const std::string result = R"({"type": "tool_result", "tool_use_id": "t", "content": "1"})";
+  const std::string most = "must hold at most 100000 messages";
+  for (const auto& [path, body] : std::vector<std::pair<std::string, std::string>>{
+           {kChat, R"({"messages": [)" + Same(100001, message) + "]}"},
+           {"/v1/responses", R"({"input": [)" + Same(100001, message) + "]}"},
+           {"/v1/messages", R"({"max_tokens": 5, "messages": [)" + Same(100001, message) + "]}"},
+           {"/v1/messages", R"({"max_tokens": 5, "messages": [{"role": "user", "content": [)" +
+                                Same(100001, result) + "]}]}"},
+           {"/api/chat", R"({"messages": [)" + Same(100001, message) + "]}"}}) {
+    const ClientResponse response = server.Post(path, body);
+    EXPECT_EQ(response.status, 400) << path;
+    EXPECT_NE(response.body.find(most), std::string::npos) << path << response.body;
+  }
+}
+
+// Agents shorten a conversation for this code, whatever found it too large.
+TEST(Service, ConversationsTooLargeForTheTemplateExceedTheContext) {
+  TestServer server;
+  const std::string members =
+      Times(700000, [](std::size_t i) { return fmt::format(R"(\"{}\":1)", i); });
+  const OrderedJson error = server.PostJson(
+      kChat,
+      R"({"messages": [{"role": "assistant", "tool_calls": [{"function": {"name": "f", )"
+      R"("arguments": "{)" +
+          members + R"(}"}}]}]})",
+      400)["error"];
+  EXPECT_EQ(error["code"], "context_length_exceeded") << error;
+  EXPECT_EQ(error["param"], "messages");
+  EXPECT_NE(error["message"].get<std::string>().find("too large for the model's chat template"),
+            std::string::npos)
+      << error;
+}
+
+// Each is counted once, wherever its request was, and never as a failure.
+TEST(Service, ClientsThatLeaveBeforeTheirPromptIsReadAreCountedAsGone) {
+  constexpr double kClients = 8;
+  TestServer server;
+  const std::string body = R"({"content": ")" + std::string(7 << 20, 'x') + "\"}";
+  for (int i = 0; i < kClients; ++i) {
+    HttpClient client(server.port());
+    ASSERT_TRUE(client.SendRequest("POST", "/tokenize", body));
+  }
+  std::string page;
+  const auto figure = [&](const std::string& name) {
+    const std::size_t at = page.find("\n" + name + " ");
+    return at == std::string::npos ? 0 : std::stod(page.substr(at + name.size() + 2));
+  };
+  const std::string answered = "larder_http_responses_total{path=\"/tokenize\",status=\"200\"}";
+  EXPECT_TRUE(Eventually([&] {
+    page = server.Get("/metrics").body;
+    return figure("larder_clients_gone_total") + figure(answered) == kClients;
+  })) << page;
+  EXPECT_GT(figure("larder_clients_gone_total"), 0);
+  EXPECT_EQ(page.find("status=\"500\""), std::string::npos) << page;
 }
 
 // What cannot fit is refused as soon as that is certain.

@@ -83,6 +83,7 @@ Result<std::string> RenderWith(const jinja::Template& source, const RenderOption
     rendering = true;
     return interpreter.Render(variables);
   } catch (const jinja::Error& error) {
+    if (options.too_large != nullptr) *options.too_large = error.fault == Fault::kTooLarge;
     if (!rendering) return InvalidArgument("a chat template's input: {}", error.message);
     return StatusOf(error, interpreter.line());
   } catch (const std::bad_alloc&) {

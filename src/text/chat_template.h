@@ -29,6 +29,7 @@ struct Template;
 struct RenderOptions {
   RenderLimits limits;
   std::optional<std::tm> now;  // what strftime_now shows; absent: the local time
+  bool* too_large = nullptr;   // set by failures: whether the limits were what ended it
 };
 
 class ChatTemplate {

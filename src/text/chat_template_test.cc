@@ -4,6 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <tuple>
+#include <vector>
+
 #include "text/vocabulary_testing.h"
 
 namespace larder {
@@ -83,6 +86,26 @@ TEST(ChatTemplate, StepsMemoryAndOutputAreLimited) {
   const Result<std::string> long_text = Render("{{ 'x' * 1001 }}", kNoMessages, small);
   EXPECT_FALSE(long_text.ok());
   EXPECT_TRUE(Render("{{ 'x' * 1000 }}", kNoMessages, small).ok());
+}
+
+TEST(ChatTemplate, TellsItsLimitsFromOtherRefusals) {
+  bool too_large = false;
+  RenderOptions options;
+  options.limits.max_steps = 2'000'000;
+  options.limits.max_memory_bytes = 100'000;
+  options.too_large = &too_large;
+  const std::string long_input = R"({"messages": [], "x": ")" + std::string(200'000, 'x') + "\"}";
+  for (const auto& [source, input, expected] :
+       std::vector<std::tuple<std::string, std::string, bool>>{
+           {"{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+            kNoMessages, true},
+           {"{{ raise_exception('no') }}", kNoMessages, false},
+           {"{{ 1 }}", long_input, true},
+           {"{{ 1 }}", "[]", false}}) {
+    too_large = !expected;
+    EXPECT_FALSE(Render(source, input, options).ok());
+    EXPECT_EQ(too_large, expected) << source;
+  }
 }
 
 TEST(ChatTemplate, NestingIsLimited) {

@@ -6,18 +6,18 @@
 namespace larder::jinja {
 
 void Meter::FailSteps() const {
-  Fail(Fault::kLimit,
+  Fail(Fault::kTooLarge,
        fmt::format("the template takes more than {} steps; it does not end or is far too slow",
                    limits_.max_steps));
 }
 
 void Meter::FailMemory() const {
-  Fail(Fault::kLimit, fmt::format("the template needs more than {} MiB of memory",
-                                  limits_.max_memory_bytes >> 20));
+  Fail(Fault::kTooLarge, fmt::format("the template needs more than {} MiB of memory",
+                                     limits_.max_memory_bytes >> 20));
 }
 
 void Meter::FailOutput() const {
-  Fail(Fault::kLimit,
+  Fail(Fault::kTooLarge,
        fmt::format("the template writes more than {} MiB of text", limits_.max_output_bytes >> 20));
 }
 

@@ -31,7 +31,8 @@ enum class Fault {
   kSecurity,
   kRuntime,
   kRaised,       // raise_exception
-  kLimit,        // of RenderLimits or of nesting
+  kLimit,        // of nesting and the like
+  kTooLarge,     // of RenderLimits
   kUnsupported,  // valid Jinja that Larder lacks
 };
 
