@@ -13,6 +13,7 @@ namespace larder {
 namespace {
 
 constexpr std::uint32_t kEndless = 0xffffffffu;
+constexpr std::uint32_t kNoNeed = 0xffffffffu;
 
 struct Utf8Range {
   std::uint32_t low, high;
@@ -160,31 +161,52 @@ std::uint32_t GrammarBuilder::EdgeHeight(const GrammarEdge& edge,
   return inside == kEndless ? kEndless : std::max(after, inside + 1);
 }
 
-std::uint32_t GrammarBuilder::HeightOf(const Node& node,
-                                       const std::vector<std::uint32_t>& heights) const {
-  if (node.accepting) return 0;
-  if (node.string != kUnlimited) {
-    const StringLimits& string = strings_[node.string];
-    return string.min_chars <= string.max_chars ? heights[string.exit] : kEndless;
+// What each node's height is needed for: the ways of the nodes before it.
+GrammarBuilder::Needs GrammarBuilder::FindNeeds() const {
+  Needs needs;
+  needs.first.assign(nodes_.size(), kNoNeed);
+  const auto add = [&](NodeId needed, NodeId from, const GrammarEdge* edge) {
+    needs.all.push_back({from, edge, needs.first[needed]});
+    needs.first[needed] = static_cast<std::uint32_t>(needs.all.size() - 1);
+  };
+  for (NodeId from = 0; from < nodes_.size(); ++from) {
+    const Node& node = nodes_[from];
+    if (node.string != kUnlimited) {
+      const StringLimits& string = strings_[node.string];
+      if (string.min_chars <= string.max_chars) add(string.exit, from, nullptr);
+      continue;
+    }
+    for (const GrammarEdge& edge : node.edges) {
+      add(edge.to, from, &edge);
+      if (edge.kind == GrammarEdge::Kind::kRule) add(rule_starts_[edge.rule], from, &edge);
+    }
   }
-  std::uint32_t height = kEndless;
-  for (const GrammarEdge& edge : node.edges) {
-    height = std::min(height, EdgeHeight(edge, heights));
-  }
-  return height;
+  return needs;
 }
 
-// Nodes mostly come before what they lead to, so that going backwards is done after few rounds.
+// From the lowest upwards, so that a height once taken up is final (as in Dijkstra's algorithm: no
+// way is lower than what it needs).
 std::vector<std::uint32_t> GrammarBuilder::Heights() const {
+  const Needs needs = FindNeeds();
   std::vector<std::uint32_t> heights(nodes_.size(), kEndless);
-  for (bool changed = true; changed;) {
-    changed = false;
-    for (std::size_t i = nodes_.size(); i-- > 0;) {
-      const std::uint32_t height = HeightOf(nodes_[i], heights);
-      // Deeper than any text may be is as good as endless, and keeps the rounds few.
-      if (height < heights[i] && height <= kMaxGrammarDepth) {
-        heights[i] = height;
-        changed = true;
+  std::array<std::vector<NodeId>, kMaxGrammarDepth + 1> found;  // by height
+  const auto lower = [&](NodeId node, std::uint32_t height) {
+    // Deeper than any text may be is as good as endless.
+    if (height >= heights[node] || height > kMaxGrammarDepth) return;
+    heights[node] = height;
+    found[height].push_back(node);
+  };
+  for (NodeId node = 0; node < nodes_.size(); ++node) {
+    if (nodes_[node].accepting) lower(node, 0);
+  }
+  for (std::uint32_t height = 0; height <= kMaxGrammarDepth; ++height) {
+    while (!found[height].empty()) {
+      const NodeId node = found[height].back();
+      found[height].pop_back();
+      if (heights[node] != height) continue;  // found lower meanwhile
+      for (std::uint32_t i = needs.first[node]; i != kNoNeed; i = needs.all[i].next) {
+        const Need& need = needs.all[i];
+        lower(need.from, need.edge == nullptr ? height : EdgeHeight(*need.edge, heights));
       }
     }
   }

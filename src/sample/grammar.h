@@ -105,9 +105,20 @@ class GrammarBuilder {
     bool free_text = false;
   };
 
+  // The height of `from` depends on another node's, by this edge or, without one, as a string.
+  struct Need {
+    NodeId from;
+    const GrammarEdge* edge;
+    std::uint32_t next;  // of the same node
+  };
+  struct Needs {
+    std::vector<std::uint32_t> first;  // by node
+    std::vector<Need> all;
+  };
+
   void AddEdge(NodeId from, GrammarEdge edge);
+  Needs FindNeeds() const;
   std::vector<std::uint32_t> Heights() const;
-  std::uint32_t HeightOf(const Node& node, const std::vector<std::uint32_t>& heights) const;
   std::uint32_t EdgeHeight(const GrammarEdge& edge,
                            const std::vector<std::uint32_t>& heights) const;
 

@@ -8,6 +8,7 @@
 #include <deque>
 #include <map>
 #include <set>
+#include <unordered_map>
 
 #include "sample/json_match.h"
 
@@ -20,6 +21,7 @@ constexpr std::size_t kMaxReferences = 200;  // one through the other, without a
 constexpr std::size_t kMaxWork = 300000;     // schemas looked at
 
 using Schemas = std::vector<const JsonValue*>;
+using Properties = std::unordered_map<std::string_view, const JsonValue*>;
 
 class SchemaCompiler {
  public:
@@ -247,13 +249,30 @@ class SchemaCompiler {
     return Part(schema, "additionalProperties");
   }
 
-  // What the value under `name` must satisfy.
-  Schemas Member(const Schemas& together, const std::string& name) {
-    Schemas member;
+  // Each schema's properties by name.
+  std::vector<Properties> PropertiesOf(const Schemas& together) {
+    std::vector<Properties> all;
     for (const JsonValue* schema : together) {
+      Properties& own = all.emplace_back();
       const JsonValue* properties = Part(*schema, "properties");
-      const JsonValue* declared = properties == nullptr ? nullptr : Part(*properties, name);
-      if (declared == nullptr) declared = OtherNames(*schema);
+      if (properties == nullptr) continue;
+      const std::string path = paths_[properties] + "/";
+      for (const auto& [name, declared] : properties->members) {
+        paths_.try_emplace(&declared, path + name);
+        own.emplace(name, &declared);
+      }
+    }
+    return all;
+  }
+
+  // What the value under `name` must satisfy.
+  Schemas Member(const Schemas& together, const std::vector<Properties>& properties,
+                 const std::string& name) {
+    Schemas member;
+    for (std::size_t i = 0; i < together.size(); ++i) {
+      const auto found = properties[i].find(name);
+      const JsonValue* declared =
+          found != properties[i].end() ? found->second : OtherNames(*together[i]);
       if (declared != nullptr) Append(&member, {declared});
     }
     return member;
@@ -291,11 +310,12 @@ class SchemaCompiler {
         if (seen.insert(name.text).second) names.push_back(name.text);
       }
     }
+    const std::vector<Properties> properties = PropertiesOf(together);
     ObjectShape shape;
     for (const std::string& name : names) {
       if (++work_ > kMaxWork) return SchemaTooLarge();
       shape.properties.push_back(
-          {name, required.count(name) != 0, RuleFor(Member(together, name))});
+          {name, required.count(name) != 0, RuleFor(Member(together, properties, name))});
     }
     if (IsOpen(together, !names.empty())) shape.others = RuleFor(Others(together));
     LARDER_RETURN_IF_ERROR(CheckMemberCount(limits, shape, required.size(), together));

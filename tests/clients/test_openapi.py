@@ -108,6 +108,8 @@ def test_limits_are_described(description):
         body = {"model": "m", "max_tokens": 1, "messages": [USER]}
         assert validator.is_valid({**body, "tools": [tool] * 512}), path
         assert not validator.is_valid({**body, "tools": [tool] * 513}), path
+        assert validator.is_valid({**body, "messages": [USER] * 100000}), path
+        assert not validator.is_valid({**body, "messages": [USER] * 100001}), path
 
 
 def test_everything_is_described(description):
