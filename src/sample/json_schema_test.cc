@@ -65,6 +65,17 @@ TEST(JsonSchema, ManyPropertiesAreCompiledAtOnce) {
   EXPECT_FALSE(GrammarReads(*grammar, "{" + text + ",\"p\":1}"));
 }
 
+TEST(JsonSchema, ManyChoicesAreCompiledAtOnce) {
+  std::string choices;
+  for (int i = 0; i < 70000; ++i) choices += fmt::format(R"({}"v{:06}")", i > 0 ? "," : "", i);
+  const auto start = std::chrono::steady_clock::now();
+  const Result<Grammar> grammar = CompileJsonSchema(R"({"enum":[)" + choices + "]}");
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
+  ASSERT_TRUE(grammar.ok()) << grammar.status().message();
+  EXPECT_TRUE(GrammarReads(*grammar, R"("v069999")"));
+  EXPECT_FALSE(GrammarReads(*grammar, R"("v070000")"));
+}
+
 TEST(JsonSchema, ReadsWhatIsValidOnly) {
   int n_texts = 0;
   for (const Case& one : Cases()) {
