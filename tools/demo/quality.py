@@ -203,9 +203,10 @@ def draw(title, rows):
 
 
 def points_lost(data, *kinds):
-    """The most right calls that a row of these kinds loses to its table's first row, in points."""
-    return max(100 * (rows[0]["call_right"] - row["call_right"])
+    """How many right calls the rows of these kinds lose at most to their table's first row, in words."""
+    most = max(100 * (rows[0]["call_right"] - row["call_right"])
                for rows in (data["shipped"], data["unquantized"]) for row in rows if row["kind"] in ("shipped",) + kinds)
+    return f"at most {most:.1f} points of right calls" if most >= 0.05 else "no right call"
 
 
 def make_page(data):
@@ -223,8 +224,8 @@ JSON and tool calls by `larder eval` on {data['tasks']} unseen prompts each ([ev
 points. *expert KiB per token* is what one answer token multiplies. *rate* is that of answers, as a multiple of the first row's, measured in turns with it ({RATE_PAIRS} pairs, median), on
 {data['machine']} with all experts in memory. Only the rate differs from run to run: on a model this small and a machine with others on it by a tenth.
 
-The tasks notice little of what KL divergence shows: this model's answers are so certain that fewer experts, or less of their weight, cost at most
-{points_lost(data, 'experts', 'mass'):.1f} points of right calls, and fewer bits at most {points_lost(data, 'types'):.1f}. Where answers hang by less, KL divergence is the warning.
+The tasks notice little of what KL divergence shows: this model's answers are so certain that fewer experts, or less of their weight, cost
+{points_lost(data, 'experts', 'mass')}, and fewer bits {points_lost(data, 'types')}. Where answers hang by less, KL divergence is the warning.
 
 ## From the shipped file
 
