@@ -125,6 +125,8 @@ class Matcher {
       return std::all_of(word.items.begin(), word.items.end(),
                          [&](const JsonValue& one) { return value.Find(one.text) != nullptr; });
     }
+    // Patterns of names are not held; so what is said of the names beside them is not either.
+    if (name == "additionalProperties" && schema.Find("patternProperties") != nullptr) return true;
     const JsonValue* properties = schema.Find("properties");
     for (const auto& [key, member] : value.members) {
       const JsonValue* declared = properties == nullptr ? nullptr : properties->Find(key);

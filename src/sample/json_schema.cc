@@ -8,7 +8,6 @@
 #include <deque>
 #include <map>
 #include <set>
-#include <unordered_map>
 
 #include "sample/json_match.h"
 
@@ -21,7 +20,7 @@ constexpr std::size_t kMaxReferences = 200;  // one through the other, without a
 constexpr std::size_t kMaxWork = 300000;     // schemas looked at
 
 using Schemas = std::vector<const JsonValue*>;
-using Properties = std::unordered_map<std::string_view, const JsonValue*>;
+using Properties = std::map<std::string_view, const JsonValue*>;
 
 class SchemaCompiler {
  public:

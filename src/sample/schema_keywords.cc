@@ -62,11 +62,16 @@ Status CheckRequired(const JsonValue& word, const std::string& path) {
 }  // namespace
 
 Status SchemaLimits::Add(const JsonValue& schema, const std::string& path, UnheldWords unheld) {
+  const std::uint32_t kinds_before = kinds;
   for (const auto& [name, word] : schema.members) {
     const Status added = AddKeyword(name, word, path);
     if (added.code() == StatusCode::kUnsupported && unheld == UnheldWords::kPassedOver) continue;
     LARDER_RETURN_IF_ERROR(added);
   }
+  // OpenAPI's word, which schemas of tools have though JSON Schema does not.
+  const JsonValue* nullable = schema.Find("nullable");
+  const bool or_null = nullable != nullptr && nullable->is_bool() && nullable->boolean;
+  if (or_null && unheld == UnheldWords::kPassedOver) kinds |= kinds_before & kNullKind;
   return Status::Ok();
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
 
 #include "sample/json_grammar.h"
@@ -16,6 +17,9 @@ namespace {
 
 constexpr std::string_view kParameterEnd = "\n</parameter>";
 constexpr std::uint32_t kMostTextChars = 1000;  // counted inside XML, where each is an automaton
+// Names that readers of calls take, and of one that no schema names, in any characters, so many.
+constexpr std::size_t kMostNameBytes = 255;
+constexpr std::size_t kMostNameChars = 60;
 constexpr int kMaxReferences = 200;
 
 std::string_view Opening(CallFormat format) {
@@ -281,12 +285,17 @@ class ToolCompiler {
     const XmlParameters parameters = ParametersOf(*schema);
     NodeId node = b_.Then(b_.ThenRule(called, json_.Blanks()), "<function=" + name + ">\n");
     for (const auto& [key, value] : parameters.named) {
+      const bool is_required = parameters.required.count(key) != 0;
+      if (!IsName(key) && is_required) {
+        return Unsupported("the schema of its parameters requires a name that XML cannot have");
+      }
+      if (!IsName(key)) continue;
       const NodeId behind = b_.AddNode();
       const NodeId begun = b_.Then(node, "<parameter=" + key + ">\n");
       const NodeId end = b_.AddNode();
       LARDER_RETURN_IF_ERROR(AddParameter(begun, *value, root, end));
       b_.AddText(end, std::string(kParameterEnd) + "\n", behind);
-      if (parameters.required.count(key) == 0) b_.AddNothing(node, behind);
+      if (!is_required) b_.AddNothing(node, behind);
       node = behind;
     }
     if (parameters.others != nullptr) {
@@ -303,13 +312,21 @@ class ToolCompiler {
   // May this byte be a part of a parameter's name?
   static bool InName(unsigned char byte) { return byte >= 0x20 && byte != '>'; }
 
-  // From `root` any name but the declared ones; then `to`.
+  // Is it a name that readers of calls take?
+  static bool IsName(const std::string& name) {
+    return !name.empty() && name.size() <= kMostNameBytes &&
+           std::all_of(name.begin(), name.end(), InName);
+  }
+
+  // From `root` any name but the declared ones (of those, that are ASCII); then `to`.
   void AddOtherName(NodeId root, const XmlParameters& parameters, NodeId to) {
     const NodeId other = b_.AddNode();  // in a name that is none of them any more
-    std::map<NodeId, std::map<unsigned, NodeId>> next = {{root, {}}, {other, {}}};
+    b_.AddCall(other, RestOfName(), to);
+    std::map<NodeId, std::map<unsigned, NodeId>> next = {{root, {}}};
     std::set<NodeId> no_ends = {root};
     for (const auto& [name, unused] : parameters.named) {
-      if (!std::all_of(name.begin(), name.end(), InName)) continue;
+      const auto is_ascii = [](unsigned char byte) { return byte < 0x80; };
+      if (!IsName(name) || !std::all_of(name.begin(), name.end(), is_ascii)) continue;
       NodeId node = root;
       for (const unsigned char byte : name) {
         const auto [child, is_new] = next[node].try_emplace(byte, 0);
@@ -321,14 +338,31 @@ class ToolCompiler {
     }
     for (const auto& [node, children] : next) {
       if (no_ends.count(node) == 0) b_.AddNothing(node, to);
-      for (unsigned byte = 0x20; byte < 256;) {
+      b_.AddCodePoints(node, 0x80, 0x10ffff, other);
+      for (unsigned byte = 0x20; byte < 0x80;) {
         const auto child = children.lower_bound(byte);
-        const unsigned stop = child == children.end() ? 256 : child->first;
+        const unsigned stop = child == children.end() ? 0x80 : child->first;
         AddNameBytes(node, byte, stop, other);
-        if (stop < 256) AddNameBytes(node, stop, stop + 1, child->second);
+        if (stop < 0x80) AddNameBytes(node, stop, stop + 1, child->second);
         byte = stop + 1;
       }
     }
+  }
+
+  // None to kMostNameChars characters of a name, in UTF-8.
+  RuleId RestOfName() {
+    if (rest_of_name_) return *rest_of_name_;
+    rest_of_name_ = b_.AddRule();
+    NodeId node = b_.RuleStart(*rest_of_name_);
+    for (std::size_t count = 0; count < kMostNameChars; ++count) {
+      b_.Accept(node);
+      const NodeId next = b_.AddNode();
+      AddNameBytes(node, 0x20, 0x80, next);
+      b_.AddCodePoints(node, 0x80, 0x10ffff, next);
+      node = next;
+    }
+    b_.Accept(node);
+    return *rest_of_name_;
   }
 
   // From `low` to below `end`, without the bytes that are in no name.
@@ -469,6 +503,7 @@ class ToolCompiler {
   JsonGrammar json_;
   GrammarBuilder& b_;
   std::map<std::pair<std::uint32_t, std::uint32_t>, RuleId> texts_;
+  std::optional<RuleId> rest_of_name_;
 };
 
 }  // namespace

@@ -116,6 +116,16 @@ TEST(ToolGrammar, QwenXmlWithOtherNames) {
   EXPECT_FALSE(XmlReads(both, {{"day", "1"}, {"day", "2"}}));
   EXPECT_FALSE(XmlReads(both, {{"day", "1"}, {"z", "x"}, {"days", "x"}}));
   EXPECT_FALSE(XmlReads(both, {{"z", "x"}}));
+  // Names that a reader of the call takes: in UTF-8, of bounded length.
+  EXPECT_FALSE(XmlReads("{}", {{"a\xff", "x"}}));
+  EXPECT_TRUE(XmlReads("{}", {{std::string(61, 'a'), "x"}}));
+  EXPECT_FALSE(XmlReads("{}", {{std::string(62, 'a'), "x"}}));
+  // A name that XML cannot have is left out, or the schema not held.
+  EXPECT_TRUE(XmlReads(R"({"properties":{"a>b":{},"":{},"c":{}}})", {{"c", "x"}}));
+  EXPECT_FALSE(XmlReads(R"({"properties":{"a>b":{},"":{},"c":{}}})", {{"a>b", "x"}}));
+  const auto unheld = CompileToolCalls(
+      CallFormat::kQwenXml, {MakeTool("f", "", R"({"required":["a>b"]})")}, CallChoice::kFree);
+  EXPECT_EQ(unheld.status().code(), StatusCode::kUnsupported);
   // Required without being declared.
   EXPECT_TRUE(XmlReads(R"({"required":["city"]})", {{"city", "Rome"}}));
   EXPECT_FALSE(XmlReads(R"({"required":["city"]})", {}));
@@ -138,6 +148,9 @@ TEST(ToolGrammar, UnheldWordsArePassedOver) {
            {tool(R"({"anyOf":[{"type":"string","format":"uri"},{"type":"null"}]})"), "Rome"},
            {tool(R"({"type":"integer","format":"int32"})"), "7"},
            {tool(R"({"type":"integer","multipleOf":5})"), "7"},
+           {tool(R"({"type":"integer","nullable":true})"), "null"},
+           {tool(R"({"enum":[{"s":1}],"patternProperties":{"s":{}},"additionalProperties":false})"),
+            "{\"s\": 1}"},
            {tool(R"({"type":"array","items":{"type":"string"},"uniqueItems":true})"), "[\"a\"]"},
            {tool(R"({"type":"array","contains":{"type":"string"}})"), "[\"a\"]"},
            {tool(R"({"type":"object","propertyNames":{"pattern":"a"}})"), "{\"a\": 1}"},

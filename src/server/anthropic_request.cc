@@ -1,6 +1,6 @@
 // What Anthropic's clients send, as messages of the internal kind: their content blocks become
 // texts, reasoning, calls and results of calls.
-#include <unordered_map>
+#include <map>
 
 #include "server/agent_habits.h"
 #include "server/anthropic.h"
@@ -143,7 +143,7 @@ class MessageReader {
   std::string where_;
   Role role_ = Role::kUser;
   Message words_;
-  std::unordered_map<std::string, std::string> names_;  // of calls, by id
+  std::map<std::string, std::string> names_;  // of calls, by id
 };
 
 void ReadTools(Fields* fields, ChatRequest* request) {

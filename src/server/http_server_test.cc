@@ -112,6 +112,7 @@ TEST(HttpServer, BodiesCountNoLongerThanTheyAreHeld) {
   EXPECT_EQ(Fetch(server->port(), "POST", "/", std::string(800, 'x')).status, 200);
   held->Send({200, "text/plain", {}, "late"});
   EXPECT_EQ(client.Receive().body, "late");
+  held.reset();  // before its server
 }
 
 TEST(HttpServer, TargetsAreTakenWithTheirSchemeAndHost) {

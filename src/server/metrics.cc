@@ -126,7 +126,8 @@ std::string Metrics::Render(const HttpServerStats& http, const Generator* genera
   page.Put("answers_total", "counter", "Answers given whole.", Number(n_answers_));
   page.Put("answer_failures_total", "counter", "Answers that failed on the way.",
            Number(n_failures_));
-  page.Put("clients_gone_total", "counter", "Clients that left before their answer was whole.",
+  page.Put("clients_gone_total", "counter",
+           "Clients that left before their answer was whole (of streams, also responses).",
            Number(n_gone_));
   page.Put("resident_bytes", "gauge", "Resident memory of the process.", Number(ResidentBytes()));
   if (generator != nullptr) {

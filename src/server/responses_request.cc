@@ -1,6 +1,6 @@
 // The items of a response's input, as messages of the internal kind.
 #include <algorithm>
-#include <unordered_map>
+#include <map>
 
 #include "server/agent_habits.h"
 #include "server/openai_fields.h"
@@ -128,8 +128,8 @@ class ItemReader {
 
   Fields* fields_;
   ChatRequest* request_;
-  std::optional<std::string> reasoning_;                // waits for the message that it led to
-  std::unordered_map<std::string, std::string> names_;  // of calls, by id
+  std::optional<std::string> reasoning_;      // waits for the message that it led to
+  std::map<std::string, std::string> names_;  // of calls, by id
 };
 
 void ReadInput(Fields* fields, ChatRequest* request) {

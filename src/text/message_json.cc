@@ -1,8 +1,8 @@
 // JSON to messages and back.
 #include "text/message_json.h"
 
+#include <map>
 #include <optional>
-#include <unordered_map>
 #include <utility>
 
 namespace larder {
@@ -99,7 +99,7 @@ class OrderedTreeBuilder : public nlohmann::json_sax<OrderedJson> {
     auto& object = json.get_ref<OrderedJson::object_t&>();
     const std::size_t n = members.names.size();
     object.reserve(n);
-    std::unordered_map<std::string_view, std::size_t> places;
+    std::map<std::string_view, std::size_t> places;  // of names chosen to collide, too
     for (std::size_t i = 0; i < n; ++i) {
       const std::string& name = members.names[i];
       if (n <= kFewMembers) {

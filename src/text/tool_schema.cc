@@ -102,6 +102,7 @@ ValueTypes ParameterTypes(const OrderedJson& parameters, std::string_view name) 
     const auto found = properties->find(std::string(name));
     if (found != properties->end()) return SchemaTypes(parameters, *found, 0);
   }
+  if (parameters.contains("patternProperties")) return {};  // which may speak of this name
   const auto others = parameters.find("additionalProperties");
   return others == parameters.end() ? ValueTypes() : SchemaTypes(parameters, *others, 0);
 }
