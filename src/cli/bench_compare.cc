@@ -215,6 +215,10 @@ std::vector<std::string> SetupDifferences(const std::vector<BenchRates>& before,
       AddOnce(fmt::format("the {} differs: {} / {}", name, earlier, value), &differences);
     }
     if (then->hash.empty() || now.hash.empty() || then->hash == now.hash) continue;
+    if (!then->first_repetition) {
+      AddOnce("the answers are not compared: the earlier report does not say its repetitions",
+              &differences);
+    }
     const bool is_same_sequence =
         !HasSequence(now.setup) || std::equal(before.data(), then, after.data(), &now, IsSameWork);
     if (is_same_sequence && HasSameAnswers(*then, now)) {

@@ -260,6 +260,11 @@ TEST(ToolSchema, BareValuesByType) {
   EXPECT_EQ(json("any", ""), "\"\"");
   EXPECT_EQ(json("u", "5"), "5");
   EXPECT_EQ(json("u", "x"), "\"x\"");
+  // A name that patterns may speak of has no types.
+  const auto patterns = ParseJson(
+      R"({"patternProperties":{"^p":{}},"additionalProperties":{"type":"string"}})", "schema");
+  EXPECT_TRUE(ParameterTypes(*patterns, "p").any());
+  EXPECT_EQ(json("other", "5"), "\"5\"");
   EXPECT_EQ(json("r", "[]"), "[]");
   EXPECT_EQ(json("loop", "5"), "5");
   EXPECT_EQ(json("other", "5"), "\"5\"");
